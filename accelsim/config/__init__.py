@@ -1,0 +1,1 @@
+"""Hardware configs: what a user writes, checked and frozen."""

@@ -1,0 +1,82 @@
+"""Every error that a user of accelsim can meet.
+
+An `InputError` says that what the user gave is wrong (exit code 2), a `RunError` that a correct input could not be
+carried to its end (exit code 1). Anything else that escapes is a defect of accelsim.
+"""
+
+from __future__ import annotations
+
+
+class AccelsimError(Exception):
+    """Base of all errors that accelsim raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(AccelsimError):
+    """The user's input is wrong; the message names where, what, and what is allowed.
+
+    Parameters
+    ----------
+    problem
+        What is wrong, in a few words.
+    where
+        The file, preset or command-line option in which it stands.
+    key
+        Dotted path of the offending key, node or row inside `where`.
+    value
+        The offending value; shown with ``repr``.
+    allowed
+        What would have been accepted.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        where: object | None = None,
+        key: str | None = None,
+        value: object = ...,
+        allowed: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.where = None if where is None else str(where)
+        self.key = key
+        self.value = value
+        self.allowed = allowed
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        subject = self.key or ""
+        if self.value is not ...:
+            shown = repr(self.value)
+            shown = shown if len(shown) <= _LONGEST_VALUE else shown[: _LONGEST_VALUE - 3] + "..."
+            subject = f"{subject} = {shown}" if subject else shown
+        parts = [part for part in (self.where, subject, self.problem) if part]
+        message = ": ".join(parts)
+        return f"{message}; allowed: {self.allowed}" if self.allowed else message
+
+
+_LONGEST_VALUE = 120
+
+
+class ConfigError(InputError):
+    """A hardware config is wrong."""
+
+
+class WorkloadError(InputError):
+    """A workload (native YAML, ONNX, topology CSV or a layer graph built in Python) is wrong."""
+
+
+class MappingError(InputError):
+    """A layer cannot be mapped onto the machine: no tiling fits, or the mapping given is not possible."""
+
+
+class RunError(AccelsimError):
+    """A correct input could not be simulated to its end."""
+
+
+class DeadlockError(RunError):
+    """The events ran out before the tiles did; the message says who waits for what."""

@@ -1,0 +1,1 @@
+"""DRAM, simulated per command."""

@@ -1,0 +1,1 @@
+"""PE arrays, one file per array."""

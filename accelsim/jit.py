@@ -1,0 +1,20 @@
+"""The one decorator for compiled kernels: Numba's ``njit`` with a cache on disk, seen by the type checker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+def kernel(function: _Function) -> _Function:
+    """Compile `function` on its first call and keep the machine code on disk for the next process.
+
+    The plain Python function stays reachable as ``function.py_func``, for debugging and for tests.
+    """
+    return cast("_Function", numba.njit(cache=True)(function))

@@ -1,0 +1,1 @@
+"""From a layer graph and a machine to tiles, their order and their place in memory."""

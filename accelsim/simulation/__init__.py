@@ -1,0 +1,1 @@
+"""Runs a tile graph on the components of a machine."""

@@ -1,0 +1,1 @@
+"""Layer graphs, their importers and the zoo."""
