@@ -1,13 +1,15 @@
-"""Reads YAML the strict way: safe types only, duplicate keys refused, every error a single line that names the place."""
+"""Reads YAML the strict way: safe types only, no duplicate keys, every error one line that names the place."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from accelsim.errors import InputError
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
@@ -35,6 +37,11 @@ class _StrictLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.S
             seen.add(key)
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return mapping
+
+
+_StrictLoader.add_implicit_resolver(  # YAML 1.1 takes 1e3 for text; everybody else takes it for a number
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def read_text(path: Path, error: type[InputError]) -> str:
