@@ -112,6 +112,8 @@ class LayerGraph:
         In any order; `layers` of a built graph are in topological order, ties by the order given.
     source
         File or preset it came from, used in error messages.
+    description
+        One line for people: what the network is and where its shapes come from.
 
     Raises
     ------
@@ -123,6 +125,7 @@ class LayerGraph:
     inputs: tuple[Tensor, ...]
     layers: tuple[Layer, ...]
     source: str | None = None
+    description: str | None = None
 
     def __post_init__(self) -> None:
         self._check_names()
@@ -281,7 +284,9 @@ class LayerGraph:
     @property
     def total_parameters(self) -> int:
         """Trained parameters of the whole graph; a weight tensor that several layers share counts once."""
-        return sum({layer.weight: self.parameters(layer) for layer in self.layers}.values())
+        shared = {layer.weight: layer for layer in self.layers if isinstance(layer.operator, Conv | Gemm)}
+        normalisations = [layer for layer in self.layers if isinstance(layer.operator, Normalisation)]
+        return sum(self.parameters(layer) for layer in (*shared.values(), *normalisations))
 
     @property
     def batch(self) -> int:
@@ -296,6 +301,8 @@ class LayerGraph:
             return self
 
         def scaled(shape: Shape) -> Shape:
+            if shape[0] * batch % self.batch:
+                raise self._error(f"shape {shape} has no batch in its first dimension", key="--batch")
             return (shape[0] * batch // self.batch, *shape[1:])
 
         return replace(

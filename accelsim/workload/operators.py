@@ -219,7 +219,7 @@ class Elementwise:
 
     function: str = "add"
     op: ClassVar[str] = "elementwise"
-    functions: ClassVar[tuple[str, ...]] = ("add", "sub", "mul", "div", "max", "min", "pow")
+    functions: ClassVar[tuple[str, ...]] = ("add", "sub", "mul", "div", "max", "min", "pow", "select", "compare")
 
     def __post_init__(self) -> None:
         _require(self.function in self.functions, f"function {self.function!r} is none of {', '.join(self.functions)}")

@@ -1,0 +1,129 @@
+"""ONNX operators that compute nothing: other names, other shapes, parts of a feature map; and reductions over axes."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from accelsim.workload.onnx_translation import attributes
+from accelsim.workload.operators import Pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import onnx
+
+    from accelsim.workload.onnx_translation import Translation
+    from accelsim.workload.operators import Shape
+
+_REDUCTIONS = {"ReduceMean": "average", "ReduceSum": "average", "ReduceMax": "max", "ReduceMin": "max", "ArgMax": "max",
+               "ArgMin": "max"}  # fmt: skip
+
+
+def _same(translation: Translation, node: onnx.NodeProto) -> None:
+    translation.require_unused(node)
+    translation.alias(node.output[0], translation.feature_map(node.input[0], node))
+
+
+def _reshape(translation: Translation, node: onnx.NodeProto) -> None:
+    """A shape of the same elements in the same order; none where it stays, or where a linear layer flattens anyway."""
+    source = translation.feature_map(node.input[0], node)
+    old, new = translation.shapes[source], translation.output_shape(node)
+    flattened = new == (old[0], math.prod(old[1:])) and _only_linear_layers_read(translation, node.output[0])
+    if old == new or flattened:
+        translation.alias(node.output[0], source)
+    else:
+        translation.view(node, source, new, output=node.output[0])
+
+
+def _only_linear_layers_read(translation: Translation, name: str) -> bool:
+    return all(
+        user is not None
+        and user.op_type in {"Gemm", "MatMul"}
+        and list(user.input).index(name) == 0
+        and name not in user.input[1:]
+        and translation.is_constant(user.input[1])
+        and len(translation.model.shapes.get(user.input[1], ())) == 2
+        and not attributes(user).get("transA")
+        for user in translation.users.get(name, [None])
+    )
+
+
+def _rearrange(translation: Translation, node: onnx.NodeProto) -> None:
+    """Other order, or a part of the elements."""
+    source = translation.feature_map(node.input[0], node)
+    translation.view(node, source, translation.output_shape(node), output=node.output[0])
+
+
+def _split(translation: Translation, node: onnx.NodeProto) -> None:
+    source = translation.feature_map(node.input[0], node)
+    for index, name in enumerate(node.output):
+        if name and translation.users.get(name):
+            shape = translation.output_shape(node, index)
+            translation.view(node, source, shape, output=name, suffix=f".{index}")
+
+
+def _gather(translation: Translation, node: onnx.NodeProto) -> None:
+    data, indices = node.input
+    if translation.is_constant(indices):
+        _rearrange(translation, node)
+    elif translation.is_constant(data):
+        # An embedding: the rows come from memory, as an input of the graph does. The indices cost next to nothing.
+        translation.add_input(node.output[0], translation.output_shape(node), translation.model.bits(data))
+    else:
+        raise translation.model.error("indices that are computed at run time are not supported", node)
+
+
+def _expand(translation: Translation, node: onnx.NodeProto) -> None:
+    """An expansion that changes nothing, or that the elementwise operators after it do by themselves."""
+    source = translation.feature_map(node.input[0], node)
+    users = translation.users.get(node.output[0], [None])
+    broadcast = all(user is not None and user.op_type in {"Add", "Sub", "Mul", "Div", "Where"} for user in users)
+    if translation.shapes[source] != translation.output_shape(node) and not broadcast:
+        raise translation.model.error("a feature map is repeated for other than elementwise use: not supported", node)
+    translation.alias(node.output[0], source)
+
+
+def _reduce(translation: Translation, node: onnx.NodeProto) -> None:
+    """A reduction over any axes but the batch is a pool over the whole map, seen the right way round."""
+    source = translation.feature_map(node.input[0], node)
+    shape = translation.shapes[source]
+    axes = _axes(translation, node, len(shape))
+    if 0 in axes:
+        raise translation.model.error("a reduction over the batch is not supported", node)
+    operator = Pool(_REDUCTIONS[node.op_type])
+    reduced = math.prod(shape[axis] for axis in axes)
+    output, wanted = node.output[0], translation.output_shape(node)
+    if axes != (2, 3) or len(shape) != 4:
+        folded: Shape = (shape[0], math.prod(shape[1:]) // reduced, 1, reduced)
+        source = translation.view(node, source, folded, output=f"{output}.rows", suffix=".rows")
+    if (*translation.shapes[source][:2], 1, 1) == wanted:
+        translation.add(node, operator, [source])
+        return
+    made = translation.add(node, operator, [source], output=f"{output}.map")
+    translation.view(node, made, wanted, output=output, suffix=".flat")
+
+
+def _axes(translation: Translation, node: onnx.NodeProto, rank: int) -> tuple[int, ...]:
+    given = attributes(node)
+    if node.op_type.startswith("Arg"):
+        return (int(given.get("axis", 0)) % rank,)
+    axes = given.get("axes")
+    if axes is None and len(node.input) > 1 and node.input[1]:
+        axes = translation.model.value(node.input[1])
+        if axes is None:
+            raise translation.model.error("axes that are computed at run time are not supported", node)
+    if axes is None or len(axes) == 0:
+        return tuple(range(rank))
+    return tuple(sorted({int(axis) % rank for axis in axes}))
+
+
+VIEW_TRANSLATORS: dict[str, Callable[[Translation, onnx.NodeProto], None]] = {
+    **dict.fromkeys(("Identity", "Dropout", "Cast", "CastLike", "DequantizeLinear"), _same),
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
+    **dict.fromkeys(("Transpose", "Slice", "DepthToSpace", "SpaceToDepth"), _rearrange),
+    **dict.fromkeys(_REDUCTIONS, _reduce),
+    "Split": _split,
+    "Gather": _gather,
+    "Expand": _expand,
+}
