@@ -1,0 +1,114 @@
+"""The figures one asks for first, as the terminal summary and the page show them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accelsim.report import quantities
+from accelsim.report.layer_figures import HZ_PER_MHZ
+
+if TYPE_CHECKING:
+    from accelsim.result import RunResult
+
+NS_PER_S = 1_000_000_000
+OPERATIONS_PER_MAC = 2
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One headline figure.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    value
+        The figure with its unit.
+    detail
+        One line that puts it into proportion.
+    """
+
+    name: str
+    value: str
+    detail: str
+
+
+def headline(result: RunResult) -> tuple[Headline, ...]:
+    """Latency, throughput, energy, power, utilisation, stalls, DRAM traffic and bandwidth, row-buffer hits."""
+    totals, machine, dram = result.totals, result.machine, result.dram
+    seconds = totals.latency_ns / NS_PER_S
+    joules = totals.energy_pj * 1e-12
+    size = totals.dram_read_bytes + totals.dram_write_bytes
+    rate = quantities.ratio(totals.effective_macs, seconds)
+    mean_gb_per_s = quantities.ratio(size, totals.latency_ns)
+    accesses = dram.row_hits + dram.row_misses + dram.row_conflicts
+    frames = result.run.batch
+    per_watt = quantities.ratio(OPERATIONS_PER_MAC * totals.effective_macs, joules) * 1e-12
+    peak = machine.peak_macs_per_cycle * machine.clock_mhz * HZ_PER_MHZ
+    figures = [
+        Headline(
+            "Latency",
+            quantities.duration(totals.latency_ns),
+            f"{totals.total_cycles:,} cycles at {machine.clock_mhz:g} MHz",
+        ),
+        Headline(
+            "Throughput",
+            f"{quantities.significant(quantities.ratio(frames, seconds))} frames/s",
+            f"batch {frames:,}, {quantities.si(rate, 'MAC/s')}",
+        ),
+        Headline(
+            "Energy",
+            quantities.energy(totals.energy_pj),
+            f"{quantities.energy(totals.energy_pj / max(frames, 1))} per frame"
+            if frames > 1
+            else f"DRAM {quantities.share(quantities.ratio(totals.dram_energy_pj, totals.energy_pj))}",
+        ),
+        Headline(
+            "Average power",
+            quantities.si(quantities.ratio(joules, seconds), "W"),
+            f"{quantities.significant(per_watt, 3)} TOPS/W",
+        ),
+        Headline(
+            "PE utilisation", quantities.share(totals.compute_utilization), f"of {quantities.si(peak, 'MAC/s')} peak"
+        ),
+        Headline(
+            "Stalled",
+            quantities.share(quantities.ratio(totals.stall_cycles, totals.total_cycles)),
+            f"{totals.stall_cycles:,} cycles",
+        ),
+        Headline(
+            "DRAM traffic",
+            quantities.traffic(size),
+            f"{quantities.traffic(totals.dram_read_bytes)} read, {quantities.traffic(totals.dram_write_bytes)} written",
+        ),
+        Headline(
+            "DRAM bandwidth",
+            f"{quantities.significant(mean_gb_per_s)} GB/s",
+            _of_peak(mean_gb_per_s, machine.peak_dram_gb_per_s),
+        ),
+        Headline(
+            "MACs",
+            quantities.si(totals.effective_macs, "MAC"),
+            "all of the dense network"
+            if totals.effective_macs == totals.dense_macs
+            else f"of {quantities.si(totals.dense_macs, 'MAC')} dense",
+        ),
+    ]
+    if accesses:
+        figures.append(
+            Headline(
+                "Row-buffer hits",
+                quantities.share(dram.row_hits / accesses),
+                f"{accesses:,} DRAM bursts, {dram.refreshes:,} refreshes",
+            )
+        )
+    return tuple(figures)
+
+
+def _of_peak(gb_per_s: float, peak_gb_per_s: float) -> str:
+    if math.isinf(peak_gb_per_s):
+        return "ideal memory, no limit"
+    peak = quantities.significant(peak_gb_per_s)
+    return f"{quantities.share(quantities.ratio(gb_per_s, peak_gb_per_s))} of {peak} GB/s peak"

@@ -1,0 +1,37 @@
+"""Names as figures and tables show them."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_LABEL_LENGTH = 20
+_ACRONYMS = {"pe": "PE", "dram": "DRAM", "sram": "SRAM", "mac": "MAC", "macs": "MACs", "io": "I/O", "noc": "NoC"}
+
+
+def plain_text(text: str) -> str:
+    """Escape a name: Plotly reads text as a subset of HTML."""
+    return html.escape(text, quote=False)
+
+
+def axis_labels(names: Sequence[str], length: int = _LABEL_LENGTH) -> list[str]:
+    """Shorten names in their middle to at most about `length` characters, and keep them apart."""
+    labels: list[str] = []
+    taken: set[str] = set()
+    for name in names:
+        head, tail = (length - 1) // 3, length - 1 - (length - 1) // 3
+        short = name if len(name) <= length else f"{name[:head]}…{name[-tail:]}"
+        label, copy = short, 2
+        while label in taken:
+            label, copy = f"{short} ({copy})", copy + 1
+        taken.add(label)
+        labels.append(plain_text(label))
+    return labels
+
+
+def title_of(key: str) -> str:
+    """Turn a key such as ``dram_read`` into words such as ``DRAM read``."""
+    return " ".join(_ACRONYMS.get(word, word) for word in key.split("_"))

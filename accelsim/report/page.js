@@ -1,0 +1,111 @@
+"use strict";
+(() => {
+  const figures = JSON.parse(document.getElementById("figures").textContent);
+  const style = () => getComputedStyle(document.documentElement);
+
+  /* Text and grid follow the page's theme; everything else stands in the figure. */
+  function template() {
+    const read = (name) => style().getPropertyValue(name).trim();
+    const axis = {
+      gridcolor: read("--grid"), linecolor: read("--line"), zerolinecolor: read("--line"), ticks: "outside", ticklen: 4,
+      tickcolor: read("--line"), title: { font: { size: 12.5 } },
+    };
+    return {
+      layout: {
+        font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: read("--text") },
+        paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: axis, yaxis: axis,
+        hoverlabel: { bgcolor: read("--panel"), bordercolor: read("--line"), font: { color: read("--text"), size: 12.5 } },
+        modebar: { bgcolor: read("--panel"), color: read("--line"), activecolor: read("--muted") },
+        legend: { font: { size: 12 } },
+      },
+    };
+  }
+
+  const options = (timed) => ({
+    responsive: true, displaylogo: false,
+    modeBarButtons: [timed ? ["toImage", "zoom2d", "pan2d", "resetScale2d"] : ["toImage", "resetScale2d"]],
+  });
+  const inTime = [];
+  let following = false;
+
+  /* Figures over time show the same span: zooming into one zooms all. */
+  function follow(source, change) {
+    if (following) return;
+    const update = {};
+    if (change["xaxis.autorange"]) update["xaxis.autorange"] = true;
+    else if (change["xaxis.range[0]"] !== undefined) update["xaxis.range"] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+    else return;
+    following = true;
+    Promise.all(inTime.filter((other) => other !== source).map((other) => Plotly.relayout(other, update))).finally(() => {
+      following = false;
+    });
+  }
+
+  function draw(id) {
+    const place = document.getElementById(id);
+    const { data, layout } = figures[id];
+    place.textContent = "";
+    return Plotly.newPlot(place, data, { ...layout, template: template() }, options(place.dataset.axis === "time")).then(() => {
+      if (place.dataset.axis !== "time") return;
+      inTime.push(place);
+      place.on("plotly_relayout", (change) => follow(place, change));
+    });
+  }
+
+  /* One after the other, so that the page answers while it fills. */
+  const waiting = Object.keys(figures);
+  function next() {
+    const id = waiting.shift();
+    if (id) draw(id).then(() => setTimeout(next, 0));
+  }
+  next();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const id of Object.keys(figures)) Plotly.relayout(id, { template: template() });
+  });
+
+  for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
+
+  function makeSortable(table) {
+    const body = table.tBodies[0];
+    const rows = Array.from(body.rows);
+    const heads = Array.from(table.tHead.rows[0].cells);
+    const key = (row, column) => {
+      const cell = row.cells[column];
+      return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
+    };
+    heads.forEach((head, column) => {
+      head.querySelector("button").addEventListener("click", () => {
+        const text = head.classList.contains("text");
+        const now = head.getAttribute("aria-sort");
+        const down = now ? now === "ascending" : !text;
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const sign = down ? -1 : 1;
+        const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b);
+        rows.sort((a, b) => sign * compare(key(a, column), key(b, column)));
+        body.append(...rows);
+      });
+    });
+    const bar = document.querySelector(`.bar[data-for="${table.id}"]`);
+    if (!bar) return;
+    const input = bar.querySelector("input");
+    const count = bar.querySelector("span");
+    const shown = () => rows.filter((row) => !row.hidden);
+    input.addEventListener("input", () => {
+      const wanted = input.value.trim().toLowerCase();
+      for (const row of rows) row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
+      count.textContent = `${shown().length} of ${rows.length} layers`;
+    });
+    bar.querySelector("button").addEventListener("click", () => {
+      const quote = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);
+      const lines = [heads.map((head) => head.dataset.key)];
+      for (const row of shown()) lines.push(Array.from(row.cells, (cell) => cell.dataset.v ?? cell.textContent));
+      const text = lines.map((line) => line.map(quote).join(",")).join("\r\n") + "\r\n";
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+      link.download = `${table.dataset.name}.csv`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+    });
+  }
+})();

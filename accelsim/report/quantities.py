@@ -1,0 +1,85 @@
+"""Numbers as a person reads them: grouped, rounded to what carries meaning, with their unit."""
+
+from __future__ import annotations
+
+import math
+
+_PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
+_PJ_EXPONENT = -12
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
+_KIB = 1024
+
+
+def si(value: float, unit: str, digits: int = 4) -> str:
+    """Write a quantity with the SI prefix that leaves one to three digits before the point.
+
+    Parameters
+    ----------
+    value
+        The quantity in `unit`.
+    unit
+        Unit without prefix, such as ``J``.
+    digits
+        Significant digits shown.
+    """
+    if not math.isfinite(value):
+        return "unlimited" if value > 0 else "n/a"
+    if value == 0:
+        return f"0 {unit}"
+    exponent = prefix_exponent(value, digits)
+    return f"{significant(value / 10.0**exponent, digits)} {_PREFIXES[exponent]}{unit}"
+
+
+def prefix_exponent(value: float, digits: int = 4) -> int:
+    """Power of ten, a multiple of three, of the SI prefix that suits `value`; zero for zero."""
+    if value == 0:
+        return 0
+    rounded = abs(float(f"{value:.{digits - 1}e}"))
+    exponent = 3 * math.floor(math.floor(math.log10(rounded) + 1e-12) / 3)
+    return min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
+
+
+def prefix(exponent: int) -> str:
+    """SI prefix of a power of ten that is a multiple of three."""
+    return _PREFIXES[exponent]
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """Write a number with `digits` significant digits, grouped, never in scientific notation."""
+    if value == 0:
+        return "0"
+    magnitude = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
+    return f"{value:,.{max(digits - 1 - magnitude, 0)}f}"
+
+
+def energy(energy_pj: float) -> str:
+    """Write an energy given in picojoules."""
+    return si(energy_pj * 10.0**_PJ_EXPONENT, "J")
+
+
+def duration(duration_ns: float) -> str:
+    """Write a time given in nanoseconds."""
+    return si(duration_ns * 1e-9, "s")
+
+
+def traffic(size_bytes: float) -> str:
+    """Write an amount of data in decimal multiples of a byte, the convention of bandwidths."""
+    return si(size_bytes, "B")
+
+
+def capacity(size_bytes: int) -> str:
+    """Write the size of a memory in binary multiples of a byte."""
+    value, step = float(size_bytes), 0
+    while value >= _KIB and step < len(_BINARY) - 1:
+        value, step = value / _KIB, step + 1
+    return f"{value:,.1f}".removesuffix(".0") + f" {_BINARY[step]}"
+
+
+def share(fraction: float, decimals: int = 1) -> str:
+    """Write a fraction of one in per cent."""
+    return f"{fraction:.{decimals}%}"
+
+
+def ratio(numerator: float, denominator: float) -> float:
+    """Divide, or return zero where there is nothing to divide by."""
+    return numerator / denominator if denominator else 0.0
