@@ -1,0 +1,51 @@
+"""Named networks with the layer shapes of their papers, batch 1, one file for each family.
+
+Batch normalisation, activations, residual sums and the closing softmax are layers of their own; precision is left to
+the hardware.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from accelsim.workload.zoo.alexnet import alexnet, alexnet_torchvision
+from accelsim.workload.zoo.densenet import densenet
+from accelsim.workload.zoo.lenet import lenet5
+from accelsim.workload.zoo.mobile import efficientnet_b0, mobilenetv2, squeezenet1_1
+from accelsim.workload.zoo.resnet import resnet, resnet164_cifar, resnet_cifar
+from accelsim.workload.zoo.vgg import vgg, vgg19_cifar
+from accelsim.workload.zoo.yolo import yolov2, yolov2_tiny
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from accelsim.workload.graph import LayerGraph
+
+_CIFAR_DEPTHS = (20, 38, 56, 74, 110)
+
+NETWORKS: dict[str, Callable[[], LayerGraph]] = {
+    "lenet5": lenet5,
+    "alexnet": alexnet,
+    "alexnet_torchvision": alexnet_torchvision,
+    "vgg11": partial(vgg, 11),
+    "vgg16": partial(vgg, 16),
+    "vgg19": partial(vgg, 19),
+    "vgg19_cifar": vgg19_cifar,
+    "resnet18": partial(resnet, 18),
+    "resnet50": partial(resnet, 50),
+    "resnet101": partial(resnet, 101),
+    **{f"resnet{depth}_cifar": partial(resnet_cifar, depth) for depth in _CIFAR_DEPTHS},
+    "resnet164_cifar": resnet164_cifar,
+    "mobilenetv2": mobilenetv2,
+    "densenet121": partial(densenet, 121),
+    "densenet201": partial(densenet, 201),
+    "squeezenet1_1": squeezenet1_1,
+    "efficientnet_b0": efficientnet_b0,
+    "yolov2": yolov2,
+    "yolov2_tiny": yolov2_tiny,
+}
+"""Builder of each network, by name."""
+
+ALIASES = {f"resnet{depth}": f"resnet{depth}_cifar" for depth in (*_CIFAR_DEPTHS, 164)}
+"""Shorter names of networks that exist for one dataset only."""
