@@ -17,13 +17,20 @@ def plain_text(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+def shortened(name: str, length: int) -> str:
+    """Cut the middle out of a name longer than `length` characters; its end tells layers apart best."""
+    if len(name) <= length:
+        return name
+    head = (length - 1) // 3
+    return f"{name[:head]}…{name[head + 1 - length :]}"
+
+
 def axis_labels(names: Sequence[str], length: int = _LABEL_LENGTH) -> list[str]:
     """Shorten names in their middle to at most about `length` characters, and keep them apart."""
     labels: list[str] = []
     taken: set[str] = set()
     for name in names:
-        head, tail = (length - 1) // 3, length - 1 - (length - 1) // 3
-        short = name if len(name) <= length else f"{name[:head]}…{name[-tail:]}"
+        short = shortened(name, length)
         label, copy = short, 2
         while label in taken:
             label, copy = f"{short} ({copy})", copy + 1

@@ -243,7 +243,7 @@ def _roof_labels(data: Roofline, ridge: float, low: float, high: float) -> list[
     }  # fmt: skip
     if not 0 < ridge < math.inf:
         return [peak]
-    x = math.sqrt(low * ridge)
+    x = low**0.75 * ridge**0.25
     memory = style | {
         "x": math.log10(x), "y": math.log10(data.bound(x)), "xanchor": "left", "yanchor": "top", "xshift": 6,
         "text": f"DRAM {quantities.significant(data.dram_bytes_per_cycle, 3)} byte/cycle",
