@@ -179,8 +179,10 @@ class MatMul:
         return (*broadcast_shape(left[:-2], right[:-2]), left[-2], right[-1])
 
     def gemm_dims(self, inputs: tuple[Shape, ...]) -> GemmDims:
-        """One product per element of the broadcast leading dimensions."""
+        """One product per element of the broadcast leading dimensions; a single one where all share the right side."""
         output = self.output_shape(inputs)
+        if math.prod(inputs[1][:-2]) == 1:
+            return GemmDims(groups=1, m=math.prod(output[:-1]), n=output[-1], k=inputs[0][-1])
         return GemmDims(groups=math.prod(output[:-2]), m=output[-2], n=output[-1], k=inputs[0][-1])
 
 

@@ -1,0 +1,168 @@
+"""Loads hardware configs: a preset by name or a file, `extends`, overrides, then the checked record."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accelsim.config.model import validate
+from accelsim.config.schema import HardwareConfig
+from accelsim.errors import ConfigError
+from accelsim.resources import resource_folder
+from accelsim.strict_yaml import load_mapping, parse_yaml, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A config that ships with accelsim."""
+
+    name: str
+    description: str
+    path: Path
+
+
+def list_presets(role: str) -> list[Preset]:
+    """List the presets of a role: ``accelerators``, ``dram`` or ``energy``."""
+    folder = resource_folder("hw_configs") / role
+    presets = []
+    for path in sorted(folder.glob("*.yaml")):
+        description = load_mapping(path, ConfigError).get("description", "")
+        presets.append(Preset(path.stem, " ".join(str(description).split()), path))
+    return presets
+
+
+def find_preset(role: str, source: str | Path, key: str | None = None) -> Path:
+    """Find a config file by preset name or path.
+
+    Parameters
+    ----------
+    role
+        ``accelerators``, ``dram`` or ``energy``.
+    source
+        Name of a preset, or a path (anything with a ``/`` or a YAML suffix).
+    key
+        Key that holds `source`, for messages.
+
+    Raises
+    ------
+    ConfigError
+        When there is neither such a preset nor such a file.
+    """
+    text = str(source)
+    if isinstance(source, Path) or "/" in text or text.endswith(_SUFFIXES):
+        return Path(source)
+    path = resource_folder("hw_configs") / role / f"{text}.yaml"
+    if path.is_file():
+        return path
+    known = sorted(preset.stem for preset in path.parent.glob("*.yaml"))
+    near = difflib.get_close_matches(text, known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ConfigError(
+        f"is no preset and no file ({hint}see `accelsim list {_LISTED_AS[role]}`)",
+        key=key,
+        value=text,
+        allowed=", ".join(known),
+    )
+
+
+_LISTED_AS = {"accelerators": "hardware", "dram": "dram", "energy": "energy"}
+
+
+def load_hardware(source: str | Path | HardwareConfig, overrides: Sequence[str] = ()) -> HardwareConfig:
+    """Load, extend, override and check a hardware config.
+
+    Parameters
+    ----------
+    source
+        Preset name, path of a YAML file, or a config, to which the overrides are then applied.
+    overrides
+        Texts ``a.b=value`` with a YAML value, applied in order.
+
+    Raises
+    ------
+    ConfigError
+        When anything in the file or an override is not accepted.
+    """
+    if isinstance(source, HardwareConfig):
+        data, where = source.resolved(), source.name
+        if not overrides:
+            return source
+    else:
+        path = find_preset("accelerators", source)
+        data, where = _load_extended(path, ()), str(path)
+        data.setdefault("name", path.stem)
+    if overrides:
+        data = apply_overrides(data, overrides)
+        where = f"{where} with --set"
+    return validate(HardwareConfig, data, where, ConfigError)
+
+
+def _load_extended(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
+    resolved = path.resolve()
+    if resolved in below:
+        raise ConfigError("extends itself", where=path, key="extends", value=" -> ".join(p.name for p in below))
+    data = load_mapping(path, ConfigError)
+    parent = data.pop("extends", None)
+    if parent is None:
+        return data
+    if not isinstance(parent, str):
+        raise ConfigError("not accepted", where=path, key="extends", value=parent, allowed="a preset name or a path")
+    beside = path.parent / parent
+    found = (
+        beside if parent.endswith(_SUFFIXES) and beside.is_file() else find_preset("accelerators", parent, "extends")
+    )
+    return merge(_load_extended(found, (*below, resolved)), data)
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Lay `changes` over `base`: mappings are merged key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Apply texts of the form ``a.b=value``.
+
+    Raises
+    ------
+    ConfigError
+        When a text has no ``=``, its value is no YAML, or its path leads through something that is no mapping.
+    """
+    for text in overrides:
+        path, separator, value = text.partition("=")
+        keys = path.strip().split(".")
+        if not separator or not all(keys):
+            raise ConfigError("not accepted", where="--set", value=text, allowed="key.key=value")
+        change: Any = parse_yaml(value, f"--set {path}", ConfigError)
+        for depth, key in enumerate(keys):
+            holder = _value_at(data, keys[:depth])
+            if depth and not isinstance(holder, dict | None):
+                raise ConfigError(
+                    f"is no group of keys, so it has no {key!r}", where="--set", key=".".join(keys[:depth])
+                )
+        for key in reversed(keys):
+            change = {key: change}
+        data = merge(data, change)
+    return data
+
+
+def _value_at(data: dict[str, Any], keys: list[str]) -> object:
+    value: object = data
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def preset_text(path: Path) -> str:
+    """Text of a preset, for `accelsim show`."""
+    return read_text(path, ConfigError)

@@ -1,0 +1,170 @@
+"""The hardware config: every figure of the machine that a run depends on.
+
+A preset states for each number where it comes from, in `sources`: a mapping from dotted key to a citation, or to a
+text with the word ``assumption`` in it. A key there covers everything below it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from accelsim.config.dram import DramConfig
+from accelsim.config.model import Record
+from accelsim.units import BYTES_PER_KIB, KHZ_PER_MHZ, Clock
+
+Operand = Literal["ifmap", "weight", "ofmap", "psum"]
+DataflowName = Literal["WS", "OS", "IS"]
+Dim = Literal["m", "n", "k"]
+
+
+class PeArrayConfig(Record):
+    """A two-dimensional array of processing elements."""
+
+    kind: Literal["systolic"] = "systolic"
+    """Which array it is; each kind is one file under ``hardware/pe_array``."""
+    rows: int = Field(ge=1, le=65_536)
+    """Processing elements along the side that the k dimension enters (WS, IS) or the m dimension (OS)."""
+    cols: int = Field(ge=1, le=65_536)
+    """Processing elements along the other side."""
+    dataflow: DataflowName
+    """Which operand stays in the elements: weight, output or input stationary."""
+    clock_mhz: float = Field(ge=0.001, le=100_000)
+    """Clock of array, vector unit and buffers."""
+    operand_bits: int = Field(default=8, ge=1, le=64)
+    """Widest operand that a multiplier takes."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock domain."""
+        return Clock(round(self.clock_mhz * KHZ_PER_MHZ))
+
+    @property
+    def elements(self) -> int:
+        """Processing elements, which is also the peak of multiply-accumulates per cycle."""
+        return self.rows * self.cols
+
+
+class VectorUnitConfig(Record):
+    """Lanes beside the array for pooling, element-wise layers and functions of one feature map."""
+
+    lanes: int = Field(ge=1, le=1_048_576)
+    """Element operations per cycle."""
+
+
+class PrecisionConfig(Record):
+    """Stored bits per element where a workload does not say otherwise."""
+
+    ifmap_bits: int = Field(default=8, ge=1, le=64)
+    """Bits of a feature map that enters from outside."""
+    weight_bits: int = Field(default=8, ge=1, le=64)
+    """Bits of a weight."""
+    ofmap_bits: int = Field(default=8, ge=1, le=64)
+    """Bits of a feature map that a layer makes."""
+    psum_bits: int = Field(default=32, ge=1, le=128)
+    """Bits of a partial sum."""
+
+
+class BufferConfig(Record):
+    """One on-chip memory and the operands that live in it."""
+
+    capacity_kib: float = Field(gt=0, le=2**24)
+    """Capacity in KiB, both halves of a double buffer included."""
+    operands: tuple[Operand, ...] = Field(min_length=1)
+    """Operands that share the capacity."""
+    double_buffer: bool = True
+    """Whether the next tile is fetched while the current one is used."""
+
+    @property
+    def capacity_bytes(self) -> int:
+        """Capacity in whole bytes."""
+        return int(self.capacity_kib * BYTES_PER_KIB)
+
+
+class TileConfig(Record):
+    """A mapping given by hand for one layer."""
+
+    order: str = Field(pattern="^(mnk|mkn|nmk|nkm|kmn|knm)$")
+    """Loops over tiles from the outermost to the innermost."""
+    m: int = Field(ge=1)
+    """Output pixels per tile."""
+    n: int = Field(ge=1)
+    """Filters per tile."""
+    k: int = Field(ge=1)
+    """Weights of one filter per tile."""
+
+
+class MappingConfig(Record):
+    """How layers are tiled and what stays on chip between them."""
+
+    objective: Literal["latency", "dram_traffic", "compute_cycles"] = "latency"
+    """What the search minimises: modelled latency, bytes to and from DRAM, or cycles of the array alone."""
+    keep_on_chip: bool = True
+    """Whether feature maps that fit stay in their buffer between layers."""
+    layers: dict[str, TileConfig] = Field(default_factory=dict)
+    """Mappings given by hand, by layer name."""
+
+
+class EnergyConfig(Record):
+    """Which energy table prices the activity."""
+
+    table: str
+    """Name of a table under ``hw_configs/energy``, or a path."""
+
+
+class HardwareConfig(Record):
+    """A whole machine."""
+
+    name: str = Field(min_length=1)
+    description: str = ""
+    pe_array: PeArrayConfig
+    vector_unit: VectorUnitConfig
+    precision: PrecisionConfig = PrecisionConfig()
+    sram: dict[str, BufferConfig] = Field(min_length=1)
+    """On-chip memories by name."""
+    dram: DramConfig
+    mapping: MappingConfig = MappingConfig()
+    energy: EnergyConfig
+    sources: dict[str, str] = Field(default_factory=dict)
+    """Where each number comes from: dotted key to citation."""
+
+    @model_validator(mode="after")
+    def _every_operand_has_one_buffer(self) -> HardwareConfig:
+        owners: dict[str, str] = {}
+        for name, buffer in self.sram.items():
+            for operand in buffer.operands:
+                if operand in owners:
+                    message = f"operand {operand} lives in both sram.{owners[operand]} and sram.{name}"
+                    raise ValueError(message)
+                owners[operand] = name
+        missing = [operand for operand in ("ifmap", "weight", "ofmap") if operand not in owners]
+        if missing:
+            message = f"no buffer under sram holds {' or '.join(missing)}"
+            raise ValueError(message)
+        if self.pe_array.operand_bits < max(self.precision.ifmap_bits, self.precision.weight_bits):
+            message = "precision.ifmap_bits and precision.weight_bits may not exceed pe_array.operand_bits"
+            raise ValueError(message)
+        return self
+
+    def buffer_of(self, operand: Operand) -> str:
+        """Name of the buffer that holds an operand; partial sums live with the ofmap unless they have their own."""
+        for name, buffer in self.sram.items():
+            if operand in buffer.operands:
+                return name
+        return self.buffer_of("ofmap")
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the config as plain data, every default filled in."""
+        return self.model_dump(mode="json")
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of all that can change a result: names, descriptions and sources do not count."""
+        content = {key: value for key, value in self.resolved().items() if key not in _TEXT_KEYS}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+_TEXT_KEYS = ("name", "description", "sources")

@@ -1,0 +1,113 @@
+"""Address patterns: which bytes of DRAM a tile covers, as nested runs, and the bursts that carry them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelsim.jit import kernel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+RUN_DTYPE = np.dtype(
+    [
+        ("base", "i8"),
+        ("outer_count", "i8"),
+        ("outer_stride", "i8"),
+        ("inner_count", "i8"),
+        ("inner_stride", "i8"),
+        ("run_bytes", "i8"),
+    ]
+)
+"""``outer_count x inner_count`` runs of ``run_bytes`` side by side; strides in bytes."""
+
+
+@dataclass(frozen=True)
+class AddressPattern:
+    """What a sequence of tiles covers in DRAM.
+
+    Parameters
+    ----------
+    runs
+        Array of `RUN_DTYPE`, tile after tile.
+    offsets
+        ``offsets[i]:offsets[i + 1]`` are the runs of tile i; shape (tiles + 1,).
+    """
+
+    runs: NDArray[np.void]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls, tiles: int) -> AddressPattern:
+        """Pattern of tiles that touch no DRAM."""
+        return cls(np.empty(0, RUN_DTYPE), np.zeros(tiles + 1, np.int64))
+
+    @classmethod
+    def gather(cls, parts: Sequence[tuple[NDArray[np.int64], NDArray[np.void]]], tiles: int) -> AddressPattern:
+        """Join arrays of runs, each with the tile that every run belongs to; runs of no bytes are dropped."""
+        if not parts:
+            return cls.empty(tiles)
+        owner = np.concatenate([part[0] for part in parts])
+        runs = np.concatenate([part[1] for part in parts])
+        alive = runs["outer_count"] * runs["inner_count"] * runs["run_bytes"] > 0
+        owner, runs = owner[alive], runs[alive]
+        order = np.argsort(owner, kind="stable")
+        offsets = np.zeros(tiles + 1, np.int64)
+        np.cumsum(np.bincount(owner, minlength=tiles), out=offsets[1:])
+        return cls(runs[order], offsets)
+
+    @property
+    def tile_bytes(self) -> NDArray[np.int64]:
+        """Bytes that each tile covers, whole bursts not rounded."""
+        sizes = self.runs["outer_count"] * self.runs["inner_count"] * self.runs["run_bytes"]
+        totals = np.concatenate([[0], np.cumsum(sizes)])
+        tile_bytes: NDArray[np.int64] = totals[self.offsets[1:]] - totals[self.offsets[:-1]]
+        return tile_bytes
+
+    def bursts(self, tile: int, burst_bytes: int) -> NDArray[np.int64]:
+        """Addresses of the bursts that carry a tile, in order; a burst shared by neighbouring runs counts once."""
+        runs = self.runs[self.offsets[tile] : self.offsets[tile + 1]]
+        return _bursts(runs, burst_bytes)
+
+
+@kernel
+def _bursts(runs: NDArray[np.void], burst_bytes: int) -> NDArray[np.int64]:
+    most = 0
+    for i in range(len(runs)):
+        run = runs[i]
+        most += run["outer_count"] * run["inner_count"] * (run["run_bytes"] // burst_bytes + 2)
+    addresses = np.empty(most, np.int64)
+    count, last = 0, np.int64(-1)
+    for i in range(len(runs)):
+        run = runs[i]
+        for outer in range(run["outer_count"]):
+            for inner in range(run["inner_count"]):
+                begin = run["base"] + outer * run["outer_stride"] + inner * run["inner_stride"]
+                address = begin // burst_bytes * burst_bytes
+                if address == last:
+                    address += burst_bytes
+                while address < begin + run["run_bytes"]:
+                    addresses[count] = address
+                    count += 1
+                    last = address
+                    address += burst_bytes
+    return addresses[:count].copy()
+
+
+def runs_of(
+    base: NDArray[np.int64],
+    run_bytes: NDArray[np.int64] | int,
+    inner: tuple[NDArray[np.int64] | int, int] = (1, 0),
+    outer: tuple[NDArray[np.int64] | int, int] = (1, 0),
+) -> NDArray[np.void]:
+    """Build an array of `RUN_DTYPE`; `inner` and `outer` are (count, stride) pairs."""
+    runs = np.empty(len(base), RUN_DTYPE)
+    runs["base"], runs["run_bytes"] = base, run_bytes
+    runs["inner_count"], runs["inner_stride"] = inner
+    runs["outer_count"], runs["outer_stride"] = outer
+    return runs

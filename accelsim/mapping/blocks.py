@@ -1,0 +1,135 @@
+"""Unrolls a tiling into the sequence of blocks, and finds where each operand's tiles come and go in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelsim.mapping.dataflow import DIMS, RELEVANT_DIMS
+from accelsim.mapping.tiling import streams_through
+from accelsim.units import ceil_div
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from accelsim.mapping.tiling import Tiling, TilingProblem
+
+
+@dataclass(frozen=True)
+class TileVisits:
+    """Where the tiles of one operand stand in the sequence of blocks.
+
+    Parameters
+    ----------
+    first_block, last_block
+        Per tile the blocks between which it is in use.
+    set_index
+        Per tile its set.
+    set_last_block
+        Per set the last block that uses it.
+    group, dims
+        Per tile its group index, and per dimension its index (0 where the dimension does not index the operand).
+    """
+
+    first_block: NDArray[np.int64]
+    last_block: NDArray[np.int64]
+    set_index: NDArray[np.int64]
+    set_last_block: NDArray[np.int64]
+    group: NDArray[np.int64]
+    dims: dict[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class BlockSequence:
+    """All blocks of a tiling in the order in which the array works on them."""
+
+    problem: TilingProblem
+    tiling: Tiling
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Elements of a whole block per dimension."""
+        return {"m": self.tiling.m, "n": self.tiling.n, "k": self.tiling.k}
+
+    @cached_property
+    def extents(self) -> dict[str, int]:
+        """Elements of the layer per dimension."""
+        dims = self.problem.dims
+        return {"m": dims.m, "n": dims.n, "k": dims.k}
+
+    @cached_property
+    def trips(self) -> dict[str, int]:
+        """Blocks per dimension."""
+        return {dim: ceil_div(self.extents[dim], self.sizes[dim]) for dim in DIMS}
+
+    @property
+    def group_trips(self) -> int:
+        """Blocks along the groups."""
+        return ceil_div(self.problem.dims.groups, self.tiling.groups)
+
+    @cached_property
+    def _indices(self) -> tuple[NDArray[np.int64], dict[str, NDArray[np.int64]]]:
+        order = self.tiling.order
+        shape = (self.group_trips, *(self.trips[dim] for dim in order))
+        group, *loops = np.unravel_index(np.arange(np.prod(shape)), shape)
+        return group, dict(zip(order, loops, strict=True))
+
+    def block_extent(self, dim: str, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Elements along `dim` of the blocks with these indices: the last one may be cut."""
+        return np.minimum(self.sizes[dim], self.extents[dim] - index * self.sizes[dim])
+
+    def group_extent(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Groups in the blocks with these group indices."""
+        return np.minimum(self.tiling.groups, self.problem.dims.groups - index * self.tiling.groups)
+
+    @cached_property
+    def compute_cycles(self) -> NDArray[np.int64]:
+        """Cycles of the array per block; fill and drain of a stream that goes on are counted once."""
+        flow, rows, cols = self.problem.dataflow, self.problem.rows, self.problem.cols
+        group, index = self._indices
+        extent = {dim: self.block_extent(dim, index[dim]) for dim in DIMS}
+        row_folds = -(-extent[flow.row_dim] // rows)
+        col_folds = -(-extent[flow.col_dim] // cols)
+        streamed = extent[flow.stream_dim]
+        if streams_through(self.problem, self.tiling):
+            stream_index = index[flow.stream_dim]
+            starts, ends = stream_index == 0, stream_index == self.trips[flow.stream_dim] - 1
+            cycles = streamed + starts * flow.prologue_cycles(rows) + ends * flow.epilogue_cycles(rows, cols)
+        else:
+            cycles = row_folds * col_folds * (streamed + flow.fold_overhead_cycles(rows, cols))
+        total: NDArray[np.int64] = cycles * self.group_extent(group)
+        return total
+
+    def visits(self, operand: str, level: int) -> TileVisits:
+        """Tiles of an operand that keeps what the loops from position `level` on visit."""
+        group, index = self._indices
+        order = self.tiling.order
+        relevant = RELEVANT_DIMS[operand]
+        outside = [p for p in range(level) if order[p] in relevant and self.trips[order[p]] > 1]
+        counted = order[: outside[-1] + 1] if outside else ()
+        set_key = group.copy()
+        for dim in counted:
+            set_key = set_key * self.trips[dim] + index[dim]
+        tile_key = set_key
+        for dim in (dim for dim in order if dim in relevant and dim not in counted):
+            tile_key = tile_key * self.trips[dim] + index[dim]
+        _, first = np.unique(tile_key, return_index=True)
+        _, last = np.unique(tile_key[::-1], return_index=True)
+        by_time = np.argsort(first, kind="stable")
+        first, last = first[by_time], len(tile_key) - 1 - last[by_time]
+        _, set_last = np.unique(set_key[::-1], return_index=True)
+        return TileVisits(
+            first_block=first,
+            last_block=last,
+            set_index=set_key[first],
+            set_last_block=len(set_key) - 1 - set_last,
+            group=group[first],
+            dims={dim: index[dim][first] if dim in relevant else np.zeros_like(first) for dim in DIMS},
+        )
+
+    def k_index(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Index along k of the given blocks: 0 where a visit to an output block begins its sum."""
+        return self._indices[1]["k"][blocks]

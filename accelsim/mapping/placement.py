@@ -1,0 +1,86 @@
+"""Where every tensor lies in DRAM: the one record that timing, energy and (later) fault injection read.
+
+Feature maps lie pixel by pixel with the channels innermost (NHWC); weights lie tile by tile in the order in which the
+mapping fetches them. Weights have addresses of their own; feature maps and spilled partial sums share what is left by
+first fit, each from the stage that makes it to the last one that reads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accelsim.errors import MappingError
+from accelsim.units import BYTES_PER_MIB, ceil_div
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+ALIGNMENT_BYTES = 4_096
+"""Tensors begin at multiples of this, so that no two share a DRAM row by accident of their sizes."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """A tensor that needs room in DRAM from stage `first` to stage `last`."""
+
+    name: str
+    size_bytes: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Region:
+    """A tensor's place in DRAM."""
+
+    address: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class Placement:
+    """The place of every tensor that travels to DRAM, by name."""
+
+    regions: Mapping[str, Region]
+
+    @property
+    def end(self) -> int:
+        """First address beyond all regions."""
+        return max((region.address + region.size_bytes for region in self.regions.values()), default=0)
+
+
+def place(demands: Iterable[Demand], capacity_bytes: int) -> Placement:
+    """Give every tensor an address.
+
+    Parameters
+    ----------
+    demands
+        In the order in which they are placed.
+    capacity_bytes
+        Size of the DRAM.
+
+    Raises
+    ------
+    MappingError
+        When the tensors do not fit.
+    """
+    placed: list[tuple[Demand, Region]] = []
+    for demand in demands:
+        size = ceil_div(demand.size_bytes, ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+        rivals = sorted(
+            (region.address, region.address + ceil_div(region.size_bytes, ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
+            for other, region in placed
+            if other.first <= demand.last and demand.first <= other.last
+        )
+        address = 0
+        for begin, end in rivals:
+            if address + size <= begin:
+                break
+            address = max(address, end)
+        placed.append((demand, Region(address, demand.size_bytes)))
+    placement = Placement({demand.name: region for demand, region in placed})
+    if placement.end > capacity_bytes:
+        message = f"the tensors need {ceil_div(placement.end, BYTES_PER_MIB)} MiB of DRAM, it has"
+        raise MappingError(f"{message} {capacity_bytes // BYTES_PER_MIB} MiB", key="dram")
+    return placement

@@ -1,0 +1,193 @@
+"""The tile graph of one stage: compute steps, and the tiles that must have come or gone around them.
+
+A *step* is the stretch of compute between two points where a tile has to arrive or leaves. A *tile* is a piece of one
+operand. Tiles are grouped into *sets*: a set is what an operand keeps at one time, and at most two sets are in the
+buffer where it is a double buffer. Everything is arrays, one entry per step or tile, in the order of the schedule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from accelsim.mapping.address_pattern import AddressPattern
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """Tiles that can be fetched only after another stage has drained its results.
+
+    Parameters
+    ----------
+    stage
+        Index of the stage that makes the data.
+    drained
+        Per tile the number of output tiles that must have left, in the order in which they leave.
+    """
+
+    stage: int
+    drained: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class OperandTiles:
+    """The tiles of one operand, in the order in which they are first needed.
+
+    Parameters
+    ----------
+    operand
+        ``ifmap``, ``weight`` or ``psum``; the latter are the output tiles, results included.
+    buffer
+        Name of the buffer that holds them.
+    first_step
+        Step that first needs the tile.
+    set_index
+        Set that the tile belongs to; never decreases.
+    allocated_bits
+        Buffer space, in bits, taken when the tile is fetched.
+    released_bits
+        Per set the space given back when it is retired; less than was taken where the next set keeps a part.
+    retire_step
+        Per set the last step that uses it.
+    sets_in_flight
+        Sets that may be in the buffer at one time: 2 for a double buffer.
+    fetch
+        Where the data lies in DRAM; tiles of no runs are already on chip.
+    dependences
+        What must have been drained before.
+    """
+
+    operand: str
+    buffer: str
+    first_step: NDArray[np.int64]
+    set_index: NDArray[np.int64]
+    allocated_bits: NDArray[np.int64]
+    released_bits: NDArray[np.int64]
+    retire_step: NDArray[np.int64]
+    sets_in_flight: int
+    fetch: AddressPattern
+    dependences: tuple[Dependence, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.first_step)
+
+    def after(self, *dependences: Dependence) -> OperandTiles:
+        """Return the same tiles, to be fetched once these dependences hold."""
+        return replace(self, dependences=dependences)
+
+
+@dataclass(frozen=True)
+class OutputTiles:
+    """The tiles of a stage's output: partial sums that may return, and results that leave.
+
+    Parameters
+    ----------
+    tiles
+        Space and, for partial sums that were spilled, the fetch; sets retire when their tiles have been drained.
+    last_step
+        Per tile the step after which it is drained.
+    drain
+        Where it goes in DRAM; tiles of no runs stay on chip.
+    spilled_before
+        Per tile the number of drains of this stage that must be over before it is fetched again; 0 for a first visit.
+    first_pixel
+        Per tile its first output pixel, by which readers know what they wait for; `output_pixels` for partial sums,
+        which nobody reads.
+    output_pixels
+        Output pixels of the stage.
+    """
+
+    tiles: OperandTiles
+    last_step: NDArray[np.int64]
+    drain: AddressPattern
+    spilled_before: NDArray[np.int64]
+    first_pixel: NDArray[np.int64]
+    output_pixels: int
+
+    @property
+    def drain_order(self) -> NDArray[np.int64]:
+        """Tile numbers in the order in which they leave."""
+        return np.argsort(self.last_step, kind="stable")
+
+    def drains_until(self, fraction: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Drains after which the leading `fraction` of the output pixels is complete, per entry of `fraction`."""
+        order = self.drain_order
+        by_pixel = np.argsort(self.first_pixel[order], kind="stable")
+        latest = np.maximum.accumulate(by_pixel) + 1
+        pixels = np.minimum(np.ceil(fraction * self.output_pixels), self.output_pixels)
+        found = np.searchsorted(self.first_pixel[order][by_pixel], pixels, side="left")
+        return np.concatenate([[0], latest])[found]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What a stage does on chip, in elements of the operand's width times their bits; priced by the energy model.
+
+    Parameters
+    ----------
+    macs
+        Multiply-accumulates executed.
+    vector_operations
+        Element operations of the vector unit, fused layers left out.
+    sram_read_bits, sram_write_bits
+        Per buffer, fills and drains included.
+    register_file_bits
+        Bits read or written in the registers of the processing elements.
+    interconnect_bits
+        Bits moved between buffers and array, and between DRAM and buffers.
+    """
+
+    macs: int = 0
+    vector_operations: int = 0
+    sram_read_bits: dict[str, int] = field(default_factory=dict)
+    sram_write_bits: dict[str, int] = field(default_factory=dict)
+    register_file_bits: int = 0
+    interconnect_bits: int = 0
+
+
+@dataclass(frozen=True)
+class StageTiles:
+    """Everything that the simulation needs to know of one stage.
+
+    Parameters
+    ----------
+    index
+        Position in the order of execution.
+    name
+        Layer that gives the stage its name.
+    on_array
+        Whether the PE array computes; the vector unit otherwise.
+    compute_cycles
+        Per step the cycles of the compute unit.
+    inputs
+        Operands that are fetched.
+    output
+        Result tiles.
+    kept_bytes
+        Per buffer the space that the stage's output takes where it stays on chip.
+    kept_until
+        Index of the last stage that reads an output kept on chip.
+    activity
+        Counts for the energy model.
+    mapping_efficiency
+        Share of the array's elements that the folds use, averaged over folds.
+    mapping
+        How the stage was tiled, for the report.
+    """
+
+    index: int
+    name: str
+    on_array: bool
+    compute_cycles: NDArray[np.int64]
+    inputs: tuple[OperandTiles, ...]
+    output: OutputTiles
+    kept_bytes: int
+    kept_until: int
+    activity: Activity
+    mapping_efficiency: float
+    mapping: dict[str, object]

@@ -1,0 +1,304 @@
+"""Searches how a layer is cut into blocks: block sizes, loop order, and what each operand keeps in its buffer.
+
+A *block* is the part of a product ``(m, k) x (k, n)`` whose operands are in the buffers at one time. Blocks are visited
+by three loops. An operand with *retention level* p keeps, besides the current block, all its blocks that the loops at
+position p and further in will visit (uneven mapping, as ZigZag calls it); it is fetched again whenever a loop further
+out that indexes it moves on. The search is exhaustive over the candidates, one compiled kernel, and every figure it
+ranks by is exact but for two: latency assumes the peak DRAM bandwidth, and bursts that start aligned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelsim.mapping.dataflow import DIMS
+from accelsim.mapping.footprint import PixelGrid, band_pixels, block_pixels, block_sizes
+from accelsim.mapping.tiling_kernel import MOST_BUFFERS, PROBLEM_DTYPE, SLACK, best_tiling
+from accelsim.units import ceil_div
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from accelsim.config.schema import Dim
+    from accelsim.mapping.dataflow import Dataflow
+    from accelsim.workload.operators import GemmDims
+
+IFMAP, WEIGHT, PSUM = 0, 1, 2
+ORDERS: tuple[tuple[Dim, ...], ...] = tuple(permutations(DIMS))
+_ORDER_TABLE = np.array([[DIMS.index(dim) for dim in order] for order in ORDERS], dtype=np.int64)
+
+MOST_BLOCKS = 100_000
+"""Blocks per layer beyond which a mapping is only taken when no coarser one fits."""
+
+
+@dataclass(frozen=True)
+class BufferSpace:
+    """Room for one layer's operands.
+
+    Parameters
+    ----------
+    index
+        Per operand (ifmap, weight, psum) the number of its buffer.
+    free_bits
+        Per buffer the bits that this layer may use.
+    copies
+        Per operand 2 where the next tile is fetched while the current one is used, else 1.
+    """
+
+    index: tuple[int, int, int]
+    free_bits: tuple[int, ...]
+    copies: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class TilingProblem:
+    """All that the tiling of one layer depends on; layers with equal problems share one solution.
+
+    Parameters
+    ----------
+    dims
+        The layer as matrix products.
+    taps
+        Window elements per input channel: ``k = channels * taps``.
+    grid
+        Pixel geometry of the input feature map.
+    dataflow, rows, cols
+        The array.
+    ifmap_bits, weight_bits, ofmap_bits, psum_bits
+        Stored bits per element.
+    space
+        Buffers.
+    ifmap_in_dram, ofmap_in_dram
+        Whether input and output travel to DRAM; False where they stay on chip.
+    ifmap_run_channels, ofmap_run_channels
+        Channels that lie side by side in memory, groups included.
+    dram_bytes_per_cycle, burst_bytes
+        Peak bandwidth and access granularity of the DRAM.
+    objective
+        ``latency``, ``dram_traffic`` or ``compute_cycles``.
+    """
+
+    dims: GemmDims
+    taps: int
+    grid: PixelGrid
+    dataflow: Dataflow
+    rows: int
+    cols: int
+    ifmap_bits: int
+    weight_bits: int
+    ofmap_bits: int
+    psum_bits: int
+    space: BufferSpace
+    ifmap_in_dram: bool
+    ofmap_in_dram: bool
+    ifmap_run_channels: int
+    ofmap_run_channels: int
+    dram_bytes_per_cycle: float
+    burst_bytes: int
+    objective: str
+
+    @property
+    def channels(self) -> int:
+        """Input channels per group."""
+        return self.dims.k // self.taps
+
+    @property
+    def one_fold_sums(self) -> bool:
+        """Whether a single fold of the array adds up all of k, so that no partial sum ever leaves it."""
+        return not self.dataflow.accumulates_in_array and self.dims.k <= self.rows
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """A solution: blocks of `groups` groups, `m` output pixels, `n` filters and `k` weights per filter.
+
+    Parameters
+    ----------
+    order
+        Loops over blocks from the outermost to the innermost; the loop over groups is outside all three.
+    retention
+        Level per operand (ifmap, weight, psum): 3 holds the current block, 0 the whole operand of a group.
+    """
+
+    order: tuple[Dim, ...]
+    groups: int
+    m: int
+    n: int
+    k: int
+    retention: tuple[int, int, int]
+
+
+def streams_through(problem: TilingProblem, tiling: Tiling) -> bool:
+    """Whether consecutive blocks continue one stream, so that the array neither drains nor reloads between them.
+
+    That is so when the streamed dimension is the innermost loop and a block is a single fold of the other two.
+    """
+    flow = problem.dataflow
+    sizes = {"m": tiling.m, "n": tiling.n, "k": tiling.k}
+    return (
+        tiling.order[2] == flow.stream_dim
+        and tiling.groups == 1
+        and sizes[flow.row_dim] <= problem.rows
+        and sizes[flow.col_dim] <= problem.cols
+    )
+
+
+def search_tiling(problem: TilingProblem) -> Tiling | None:
+    """Find the best tiling by the problem's objective; None when not even the smallest blocks fit."""
+    candidates = _candidates(problem)
+    for most_blocks in (MOST_BLOCKS, np.iinfo(np.int64).max):
+        best = _search(candidates, problem, int(most_blocks))
+        if best is not None:
+            return best
+    return None
+
+
+def best_retention(problem: TilingProblem, order: tuple[Dim, ...], m: int, n: int, k: int) -> Tiling | None:
+    """Complete a tiling given by hand: the retention levels that the objective prefers, None when none fits."""
+    candidates = _candidates(problem, m=[m], n=[n], k=[k], orders=[ORDERS.index(order)])
+    return _search(candidates, problem, int(np.iinfo(np.int64).max))
+
+
+def smallest_footprint(problem: TilingProblem) -> list[int]:
+    """Bits per buffer that the smallest blocks of all operands take, for the message when nothing fits."""
+    pixels = int(block_pixels(problem.grid.bands(1), problem.grid.output_pixels).max())
+    sizes = (
+        pixels * problem.ifmap_bits if problem.ifmap_in_dram else 0,
+        problem.taps * problem.weight_bits,
+        problem.ofmap_bits if problem.one_fold_sums else problem.psum_bits,
+    )
+    needed = [0] * len(problem.space.free_bits)
+    for operand, size in enumerate(sizes):
+        needed[problem.space.index[operand]] += problem.space.copies[operand] * size
+    return needed
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Block sizes to try, and what part of the input feature map follows from each m and k."""
+
+    m: NDArray[np.int64]
+    m_pixels: NDArray[np.int64]  # (sizes, 3): largest block, all blocks, all blocks less the rows held from before
+    n: NDArray[np.int64]
+    k: NDArray[np.int64]
+    k_channels: NDArray[np.int64]  # (sizes, 2): most channels that a block touches, sum over the blocks
+    groups: NDArray[np.int64]
+    orders: NDArray[np.int64]
+
+
+def _candidates(
+    problem: TilingProblem,
+    m: list[int] | None = None,
+    n: list[int] | None = None,
+    k: list[int] | None = None,
+    orders: list[int] | None = None,
+) -> _Candidates:
+    flow, grid = problem.dataflow, problem.grid
+    side = {flow.row_dim: problem.rows, flow.col_dim: problem.cols}
+    m = m or block_sizes(grid, side.get("m", 1))
+    pixels = np.empty((len(m), 3), np.int64)
+    for row, size in enumerate(m):
+        per_block = block_pixels(grid.bands(size), ceil_div(grid.output_pixels, size))
+        pixels[row] = per_block.max(), per_block.sum(), band_pixels(grid.fresh_bands(size)).sum()
+    k = k or sorted({*_sizes(problem.dims.k, problem.taps), *_sizes(problem.dims.k, side.get("k", problem.taps))})
+    return _Candidates(
+        m=np.array(m, dtype=np.int64),
+        m_pixels=pixels,
+        n=np.array(n or _sizes(problem.dims.n, side.get("n", 1)), dtype=np.int64),
+        k=np.array(k, dtype=np.int64),
+        k_channels=np.array([_touched_channels(problem, size) for size in k], dtype=np.int64),
+        groups=np.array(_sizes(problem.dims.groups, 1), dtype=np.int64),
+        orders=_ORDER_TABLE if orders is None else _ORDER_TABLE[orders],
+    )
+
+
+def channel_ranges(problem: TilingProblem, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last-plus-one input channel that each block of `block` elements of k touches."""
+    begins = np.arange(0, problem.dims.k, block)
+    ends = np.minimum(begins + block, problem.dims.k)
+    return begins // problem.taps, -(-ends // problem.taps)
+
+
+def _touched_channels(problem: TilingProblem, block: int) -> tuple[int, int]:
+    first, end = channel_ranges(problem, block)
+    return int((end - first).max()), int((end - first).sum())
+
+
+def _sizes(extent: int, unit: int) -> list[int]:
+    """Powers of two times one and times `unit`, and the whole extent."""
+    sizes = {extent}
+    for start in (1, unit):
+        size = start
+        while size < extent:
+            sizes.add(size)
+            size *= 2
+    return sorted(sizes)
+
+
+def _search(candidates: _Candidates, problem: TilingProblem, most_blocks: int) -> Tiling | None:
+    """Rank all candidates twice: first for the least primary figure, then for the best of those within its slack."""
+    objective = ("latency", "dram_traffic", "compute_cycles").index(problem.objective)
+    sizes = (candidates.groups, candidates.k, candidates.k_channels, candidates.n, candidates.m, candidates.m_pixels)
+    record = _kernel_record(problem, most_blocks)
+    limit = np.inf
+    best = np.zeros(len(_BEST_FIELDS), np.int64)
+    for _ in range(2):
+        found, least, best = best_tiling(  # type: ignore[no-untyped-call] - Numba infers its types
+            *sizes, candidates.orders, record, problem.dram_bytes_per_cycle, objective, limit
+        )
+        if not found:
+            return None
+        limit = least * (1 if problem.objective == "compute_cycles" else 1 + SLACK)
+    choice = dict(zip(_BEST_FIELDS, (int(entry) for entry in best), strict=True))
+    order = tuple(DIMS[dim] for dim in candidates.orders[choice["order"]])
+    return Tiling(
+        order=order,
+        groups=choice["groups"],
+        m=choice["m"],
+        n=choice["n"],
+        k=choice["k"],
+        retention=(choice["ifmap_level"], choice["weight_level"], choice["psum_level"]),
+    )
+
+
+_BEST_FIELDS = ("order", "groups", "m", "n", "k", "ifmap_level", "weight_level", "psum_level")
+
+
+def _kernel_record(problem: TilingProblem, most_blocks: int) -> NDArray[np.void]:
+    """Lay the problem out for the kernel, as an array of one `PROBLEM_DTYPE`."""
+    dims, flow, space = problem.dims, problem.dataflow, problem.space
+    record = np.zeros(1, PROBLEM_DTYPE)
+    values: dict[str, object] = {
+        "groups": dims.groups,
+        "extents": (dims.m, dims.n, dims.k),
+        "channels": problem.channels,
+        "taps": problem.taps,
+        "row_dim": DIMS.index(flow.row_dim),
+        "col_dim": DIMS.index(flow.col_dim),
+        "stream_dim": DIMS.index(flow.stream_dim),
+        "rows": problem.rows,
+        "cols": problem.cols,
+        "overhead": flow.fold_overhead_cycles(problem.rows, problem.cols),
+        "one_fold_sums": problem.one_fold_sums,
+        "ifmap_bits": problem.ifmap_bits,
+        "weight_bits": problem.weight_bits,
+        "ofmap_bits": problem.ofmap_bits,
+        "psum_bits": problem.psum_bits,
+        "ifmap_in_dram": problem.ifmap_in_dram,
+        "ofmap_in_dram": problem.ofmap_in_dram,
+        "ifmap_run": problem.ifmap_run_channels,
+        "ofmap_run": problem.ofmap_run_channels,
+        "burst_bytes": problem.burst_bytes,
+        "most_blocks": most_blocks,
+        "buffers": len(space.free_bits),
+        "buffer": space.index,
+        "copies": space.copies,
+        "free_bits": (*space.free_bits, *(0,) * (MOST_BUFFERS - len(space.free_bits))),
+    }
+    for name, value in values.items():
+        record[name] = value
+    return record

@@ -1,0 +1,255 @@
+"""The compiled search over tilings: costs of every candidate, and the best by the objective.
+
+Operands are numbered ifmap 0, weight 1, psum 2 and dimensions m 0, n 1, k 2. Arguments are typed by Numba.
+"""
+
+# mypy: allow-untyped-defs, allow-untyped-calls
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+
+SLACK = 0.01
+"""Mappings this close to the least latency (or traffic) count as equally good; among them the one with less traffic (or
+latency) wins, in steps of the same size, and among equals the one with fewer blocks."""
+
+MOST_BUFFERS = 8
+"""Buffers that a machine may have."""
+
+_PRUNING = 1.0 + 2 * SLACK  # compute alone beyond this times the least figure so far cannot win
+
+PROBLEM_DTYPE = np.dtype(
+    [
+        ("groups", "i8"),
+        ("extents", "i8", 3),
+        ("channels", "i8"),
+        ("taps", "i8"),
+        ("row_dim", "i8"),
+        ("col_dim", "i8"),
+        ("stream_dim", "i8"),
+        ("rows", "i8"),
+        ("cols", "i8"),
+        ("overhead", "i8"),
+        ("one_fold_sums", "i8"),
+        ("ifmap_bits", "i8"),
+        ("weight_bits", "i8"),
+        ("ofmap_bits", "i8"),
+        ("psum_bits", "i8"),
+        ("ifmap_in_dram", "i8"),
+        ("ofmap_in_dram", "i8"),
+        ("ifmap_run", "i8"),
+        ("ofmap_run", "i8"),
+        ("burst_bytes", "i8"),
+        ("most_blocks", "i8"),
+        ("buffers", "i8"),
+        ("buffer", "i8", 3),
+        ("copies", "i8", 3),
+        ("free_bits", "i8", MOST_BUFFERS),
+    ]
+)
+"""One tiling problem, as `accelsim.mapping.tiling.TilingProblem` lays it out."""
+
+
+@kernel
+def _ceil(numerator, denominator):
+    return -(-numerator // denominator)
+
+
+@kernel
+def _folds(extent, block, side):
+    """Folds of all blocks along one dimension: every block begins a new one."""
+    whole = extent // block
+    return whole * _ceil(block, side) + _ceil(extent - whole * block, side)
+
+
+@kernel
+def _on_bus(moved, channels, all_channels, bits, burst_bytes):
+    """Bytes on the bus where runs of some of the channels are each rounded up to whole bursts."""
+    if channels >= all_channels:
+        return moved
+    run = _ceil(channels * bits, 8)
+    return _ceil(moved, run) * _ceil(run, burst_bytes) * burst_bytes
+
+
+@kernel
+def _indexes(operand, dim):
+    """Whether a dimension indexes an operand: all but one do."""
+    return dim != (1, 0, 2)[operand]
+
+
+@kernel
+def _worth_a_level(operand, level, order, trips):
+    """Whether this retention level differs from the next one."""
+    return level == 3 or (_indexes(operand, order[level]) and trips[order[level]] > 1)
+
+
+@kernel
+def _loads(operand, level, order, trips):
+    """Sets loaded, times each tile is loaded, and the dimension that moves on from set to set (-1 for none)."""
+    last = -1
+    for position in range(level):
+        if _indexes(operand, order[position]) and trips[order[position]] > 1:
+            last = position
+    loads, repeats = 1, 1
+    for position in range(last + 1):
+        loads *= trips[order[position]]
+        if not _indexes(operand, order[position]):
+            repeats *= trips[order[position]]
+    return loads, repeats, order[last] if last >= 0 else -1
+
+
+@kernel
+def _ifmap_cost(p, level, order, trips, channels, pixels, group_trips, group_size):
+    """Bits held in the buffer and bytes read from DRAM; `channels` and `pixels` as in `_Candidates`."""
+    if not p["ifmap_in_dram"]:
+        return 0, 0
+    loads, repeats, moving = _loads(0, level, order, trips)
+    held_pixels, held_channels, all_channels, m_inside = pixels[0], channels[0], channels[1], False
+    for position in range(level, 3):
+        if order[position] == 0 and trips[0] > 1:
+            held_pixels, m_inside = pixels[2], True
+        elif order[position] == 2:
+            held_channels, all_channels = p["channels"], p["channels"]
+    copies = p["copies"][0] if loads * group_trips > 1 else 1
+    held = copies * group_size * held_pixels * held_channels * p["ifmap_bits"]
+    all_pixels = pixels[2] if m_inside or moving == 0 else pixels[1]
+    return held, repeats * all_pixels * _ceil(p["groups"] * all_channels * p["ifmap_bits"], 8)
+
+
+@kernel
+def _weight_cost(p, level, order, trips, sizes, group_trips, group_size):
+    """Bits held in the buffer and bytes read from DRAM."""
+    loads, repeats, _ = _loads(1, level, order, trips)
+    held_n, held_k = sizes[1], sizes[2]
+    for position in range(level, 3):
+        if order[position] == 1:
+            held_n = p["extents"][1]
+        elif order[position] == 2:
+            held_k = p["extents"][2]
+    copies = p["copies"][1] if loads * group_trips > 1 else 1
+    elements = p["groups"] * p["extents"][1] * p["extents"][2]
+    return copies * group_size * held_n * held_k * p["weight_bits"], repeats * _ceil(elements * p["weight_bits"], 8)
+
+
+@kernel
+def _psum_cost(p, level, order, trips, sizes, group_trips, group_size, continues):
+    """Bits held in the buffer, bytes of results and bytes of partial sums, both ways."""
+    loads, visits, _ = _loads(2, level, order, trips)
+    held_m, held_n = sizes[0], sizes[1]
+    for position in range(level, 3):
+        if order[position] == 0:
+            held_m = p["extents"][0]
+        elif order[position] == 1:
+            held_n = p["extents"][1]
+    whole_sums = p["one_fold_sums"] or (p["stream_dim"] == 2 and (trips[2] == 1 or continues))
+    bits = p["ofmap_bits"] if whole_sums else p["psum_bits"]
+    copies = p["copies"][2] if loads * group_trips > 1 else 1
+    outputs = p["groups"] * p["extents"][0] * p["extents"][1]
+    spilled = 2 * (visits - 1) * _ceil(outputs * p["psum_bits"], 8)
+    results = _ceil(outputs * p["ofmap_bits"], 8) * p["ofmap_in_dram"]
+    return copies * group_size * held_m * held_n * bits, results, spilled
+
+
+@kernel
+def _fits(p, held):
+    """Whether what the three operands hold fits into their buffers."""
+    for buffer in range(p["buffers"]):
+        used = 0
+        for operand in range(3):
+            if p["buffer"][operand] == buffer:
+                used += held[operand]
+        if used > p["free_bits"][buffer]:
+            return False
+    return True
+
+
+@kernel
+def _block_fits(p, group_size, sizes, channels, pixels):
+    """Whether single blocks of all operands fit, which is the least that any retention needs."""
+    held = np.empty(3, np.int64)
+    held[0] = group_size * pixels[0] * channels[0] * p["ifmap_bits"] * p["ifmap_in_dram"]
+    held[1] = group_size * sizes[1] * sizes[2] * p["weight_bits"]
+    held[2] = group_size * sizes[0] * sizes[1] * min(p["ofmap_bits"], p["psum_bits"])
+    return _fits(p, held)
+
+
+@kernel
+def _best_levels(p, order, trips, sizes, channels, pixels, groups, compute, continues, bandwidth, objective, limit):
+    """Best retention levels of one order and block size: (least primary figure, key, levels)."""
+    group_trips, group_size = groups
+    ends = pixels[0] * channels[0] * p["ifmap_bits"] * p["ifmap_in_dram"] + sizes[1] * sizes[2] * p["weight_bits"]
+    ends = group_size * (ends + sizes[0] * sizes[1] * p["ofmap_bits"] * p["ofmap_in_dram"]) / 8 / bandwidth
+    held = np.empty(3, np.int64)
+    least, best_key, best = np.inf, np.inf, (3, 3, 3)
+    for ifmap_level in range(4):
+        if not _worth_a_level(0, ifmap_level, order, trips):
+            continue
+        held[0], read = _ifmap_cost(p, ifmap_level, order, trips, channels, pixels, group_trips, group_size)
+        read_on_bus = _on_bus(read, group_size * channels[0], p["ifmap_run"], p["ifmap_bits"], p["burst_bytes"])
+
+        for weight_level in range(4):
+            if not _worth_a_level(1, weight_level, order, trips):
+                continue
+            held[1], weights = _weight_cost(p, weight_level, order, trips, sizes, group_trips, group_size)
+            for psum_level in range(4):
+                if not _worth_a_level(2, psum_level, order, trips):
+                    continue
+                held[2], results, spilled = _psum_cost(
+                    p, psum_level, order, trips, sizes, group_trips, group_size, continues
+                )
+                if not _fits(p, held):
+                    continue
+                out_on_bus = _on_bus(results, group_size * sizes[1], p["ofmap_run"], p["ofmap_bits"], p["burst_bytes"])
+                moved = float(read_on_bus + weights + out_on_bus + spilled)
+                latency = max(float(compute), moved / bandwidth) + ends
+                primary = (latency, moved, float(compute))[objective]
+                key = np.round(np.log(max(latency if objective == 1 else moved, 1.0)) / SLACK)
+                least = min(least, primary)
+                if primary <= limit and key < best_key:
+                    best_key, best = key, (ifmap_level, weight_level, psum_level)
+    return least, best_key, best
+
+
+@kernel
+def best_tiling(g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders, record, bandwidth, objective, limit):
+    """Try all blocks and orders: (whether any fits, least primary figure, fields of the best as `_BEST_FIELDS`)."""
+    p = record[0]
+    best, best_key = np.zeros(8, np.int64), (np.inf, 0)
+    least = np.inf
+    trips, sizes = np.empty(3, np.int64), np.empty(3, np.int64)
+    row, col, stream = p["row_dim"], p["col_dim"], p["stream_dim"]
+    for g_size in g_sizes:
+        for ik in range(len(k_sizes)):
+            for n_size in n_sizes:
+                for im in range(len(m_sizes)):
+                    sizes[0], sizes[1], sizes[2] = m_sizes[im], n_size, k_sizes[ik]
+                    for dim in range(3):
+                        trips[dim] = _ceil(p["extents"][dim], sizes[dim])
+                    if g_size > 1 and (trips[1] > 1 or trips[2] > 1):
+                        continue  # several groups in a block lie side by side only where each is whole
+                    groups = (_ceil(p["groups"], g_size), g_size)
+                    blocks = groups[0] * trips[0] * trips[1] * trips[2]
+                    if blocks > p["most_blocks"] or not _block_fits(p, g_size, sizes, k_channels[ik], m_pixels[im]):
+                        continue
+                    folds = p["groups"] * _folds(p["extents"][row], sizes[row], p["rows"])
+                    folds *= _folds(p["extents"][col], sizes[col], p["cols"])
+                    one_fold = g_size == 1 and sizes[row] <= p["rows"] and sizes[col] <= p["cols"]
+                    for io in range(len(orders)):
+                        order = orders[io]
+                        continues = one_fold and order[2] == stream
+                        starts = 1 if continues else trips[stream]
+                        compute = folds * (p["extents"][stream] + starts * p["overhead"])
+                        if objective != 1 and compute > min(limit, _PRUNING * least):
+                            continue
+                        primary, key, levels = _best_levels(
+                            p, order, trips, sizes, k_channels[ik], m_pixels[im], groups, compute, continues, bandwidth,
+                            objective, limit,
+                        )  # fmt: skip
+                        least = min(least, primary)
+                        if (key, blocks) < best_key:
+                            best_key = (key, blocks)
+                            best[:5] = np.array([io, g_size, m_sizes[im], n_size, k_sizes[ik]])
+                            best[5:] = np.array(levels)
+    return least < np.inf, least, best
