@@ -17,6 +17,11 @@ def plain_text(text: str) -> str:
     return html.escape(text, quote=False)
 
 
+def printable(name: str) -> str:
+    """Replace what would move a terminal's cursor or change its colours."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+
+
 def shortened(name: str, length: int) -> str:
     """Cut the middle out of a name longer than `length` characters; its end tells layers apart best."""
     if len(name) <= length:

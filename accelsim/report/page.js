@@ -71,7 +71,8 @@
     const heads = Array.from(table.tHead.rows[0].cells);
     const key = (row, column) => {
       const cell = row.cells[column];
-      return cell.dataset.v === undefined ? cell.textContent : Number(cell.dataset.v);
+      if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+      return heads[column].classList.contains("text") ? cell.textContent : -Infinity;
     };
     heads.forEach((head, column) => {
       head.querySelector("button").addEventListener("click", () => {
@@ -81,7 +82,10 @@
         heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
         const sign = down ? -1 : 1;
-        const compare = (a, b) => (typeof a === "string" ? a.localeCompare(b, undefined, { numeric: true }) : a - b);
+        const compare = (a, b) => {
+          if (typeof a === "string") return a.localeCompare(b, undefined, { numeric: true });
+          return a === b ? 0 : a - b;
+        };
         rows.sort((a, b) => sign * compare(key(a, column), key(b, column)));
         body.append(...rows);
       });

@@ -50,7 +50,8 @@ def compact(value: float) -> float:
     return float(f"{value:.6g}")
 
 
-def _layer_axis(labels: Sequence[str]) -> dict[str, Any]:
+def layer_axis(labels: Sequence[str]) -> dict[str, Any]:
+    """Horizontal axis with a place for every label."""
     return {
         "type": "category",
         "categoryorder": "array",
@@ -62,7 +63,8 @@ def _layer_axis(labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _value_axis(title: str) -> dict[str, Any]:
+def value_axis(title: str) -> dict[str, Any]:
+    """Vertical axis from zero."""
     return {"title": {"text": title, "standoff": 10}, "rangemode": "tozero", "automargin": True}
 
 
@@ -105,8 +107,8 @@ def draw_cycles(data: CyclesPerLayer) -> Figure:
         for name, cycles, colour in series
     ]  # fmt: skip
     return figure(
-        traces, 420, barmode="stack", bargap=0.15, xaxis=_layer_axis(labels),
-        yaxis=_value_axis("cycles"),
+        traces, 420, barmode="stack", bargap=0.15, xaxis=layer_axis(labels),
+        yaxis=value_axis("cycles"),
     )  # fmt: skip
 
 
@@ -128,8 +130,8 @@ def draw_energy_per_layer(data: EnergyPerLayer) -> Figure:
         for position, (part, values) in enumerate(data.energy_pj.items())
     ]  # fmt: skip
     return figure(
-        traces, 420, barmode="stack", bargap=0.15, xaxis=_layer_axis(labels),
-        yaxis=_value_axis(f"energy ({quantities.prefix(exponent)}J)"),
+        traces, 420, barmode="stack", bargap=0.15, xaxis=layer_axis(labels),
+        yaxis=value_axis(f"energy ({quantities.prefix(exponent)}J)"),
     )  # fmt: skip
 
 

@@ -7,13 +7,14 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from accelsim.report import layer_figures, quantities
 from accelsim.report.headline import headline
-from accelsim.report.labels import shortened, title_of
+from accelsim.report.labels import printable, shortened, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -53,7 +54,9 @@ def run_summary(result: RunResult, width: int, folder: Path | None = None) -> Re
         Where the run was written.
     """
     run = result.run
-    title = Text.assemble((run.workload, "bold"), " on ", (run.hardware, "bold"), f", batch {run.batch:,}")
+    title = Text.assemble(
+        (printable(run.workload), "bold"), " on ", (printable(run.hardware), "bold"), f", batch {run.batch:,}"
+    )
     parts: list[RenderableType] = [
         title,
         _headline_table(result, width),
@@ -91,10 +94,8 @@ def _columns(headings: Iterable[tuple[str, bool]]) -> Table:
 
 def fitted_table(headings: Sequence[tuple[str, bool]], rows: Sequence[Sequence[str]], width: int) -> Table:
     """Table whose first column, the names, gives way where the window is narrow; no number is ever cut off."""
-    widths = [
-        max(len(row[column]) for row in (*rows, [heading for heading, _ in headings]))
-        for column in range(len(headings))
-    ]
+    lines = [[heading for heading, _ in headings], *rows]
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(headings))]
     room = max(width - sum(widths[1:]) - 2 * (len(widths) - 1), _NARROWEST_NAME)
     table = _columns(headings)
     for row in rows:
@@ -132,7 +133,7 @@ def _layer_cells(row: LayerResult, result: RunResult, exponent: int, *, narrow: 
     stalled = quantities.share(quantities.ratio(row.stall_cycles, row.total_cycles), 0)
     words = "" if cause is None else f" {cause.split('_')[0] if narrow else title_of(cause)}"
     return [
-        row.name,
+        printable(row.name),
         row.op,
         f"{row.total_cycles:,}",
         quantities.share(quantities.ratio(row.total_cycles, result.totals.total_cycles)),
@@ -176,3 +177,8 @@ def listing(headings: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]])
     for row in rows:
         table.add_row(*row)
     return table
+
+
+def titled_listing(title: str, headings: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> RenderableType:
+    """Plain table under a title."""
+    return Group(Text(title, style="bold", overflow="fold"), Text(), listing(headings, rows))

@@ -1,0 +1,251 @@
+"""The command line: parses, calls, prints. What a command needs is imported when it runs, so that help is instant."""
+
+# no postponed annotations here: typer reads them when the commands are defined
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+import accelsim
+from accelsim.errors import AccelsimError, InputError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    name="accelsim",
+    help="Cycle-level, event-driven simulator of deep-learning accelerators.",
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_USAGE_ERROR: type[Exception] = typer.BadParameter.__mro__[2]  # every error of the parser; typer hides its name
+_INTERRUPTED, _READER_GONE, _FAILED = 130, 141, 1
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config, e.g. pe_array.rows=16."),
+]
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 the run failed, 2 the user's input is wrong."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run one command line.
+
+    Parameters
+    ----------
+    arguments
+        What follows the program's name.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="accelsim", standalone_mode=False)
+        sys.stdout.flush()
+    except AccelsimError as error:
+        return _fail(str(error), error.exit_code)
+    except _USAGE_ERROR as error:
+        return _fail(_usage_message(error), InputError.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", _INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the flush at exit has to find something
+        return _READER_GONE
+    except MemoryError:
+        return _fail("out of memory", _FAILED)
+    if code == _INTERRUPTED:
+        _fail("interrupted", _INTERRUPTED)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    line = "".join(letter if letter.isprintable() else " " for letter in message)
+    sys.stderr.write(f"accelsim: error: {line}\n")
+    return code
+
+
+def _usage_message(error: Any) -> str:  # noqa: ANN401 - the class is private to typer
+    message = str(error.format_message()).rstrip(".").replace("Value error, ", "")
+    context = getattr(error, "ctx", None)
+    return f"{message} (see `{context.command_path} --help`)" if context else message
+
+
+def _print(render: Callable[["Console"], Any]) -> None:
+    """Print something rich, as wide as the terminal."""
+    from accelsim.report.tables import make_console
+
+    console = make_console()
+    with console.capture() as captured:
+        console.print(render(console))
+    sys.stdout.write(captured.get())
+
+
+def _print_json(document: object) -> None:
+    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        sys.stdout.write(f"accelsim {accelsim.__version__}\n")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        sys.stdout.write(context.get_help() + "\n")
+
+
+@app.command()
+def run(
+    hardware: Annotated[str | None, typer.Argument(help="Preset or YAML file.  [default: systolic_32x32]")] = None,
+    workload: Annotated[
+        str | None, typer.Argument(help="Network, or ONNX, topology CSV or YAML file.  [default: resnet18]")
+    ] = None,
+    *,
+    overrides: Overrides = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Samples per run.  [default: that of the workload]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the files.  [default: reports/runs/<run_id>]")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Simulate a network on an accelerator; write a run folder with report.html, print a summary."""
+    from accelsim.report.run_folder import RUNS_FOLDER, check_writable
+
+    check_writable(out or RUNS_FOLDER)
+    from accelsim import pipeline  # type: ignore[attr-defined,unused-ignore]
+    from accelsim.report.progress import StageProgress
+    from accelsim.report.provenance import manifest
+    from accelsim.report.run_folder import default_folder, write_run
+
+    source = workload or pipeline.DEFAULT_WORKLOAD
+    begin = time.perf_counter()
+    with StageProgress() as progress:
+        result = pipeline.simulate(
+            hardware or pipeline.DEFAULT_HARDWARE,
+            source,
+            overrides=overrides or (),
+            batch=batch,
+            seed=seed,
+            progress=progress.update,
+        )
+    folder = out or default_folder(result.run.run_id)
+    write_run(result, folder, manifest(result, sys.argv, time.perf_counter() - begin, source))
+    if as_json:
+        sys.stdout.write(result.to_json())
+        return
+    from accelsim.report.tables import run_summary
+
+    _print(lambda console: run_summary(result, console.width, folder))
+
+
+@app.command()
+def compare(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN ...", help="Run folders; ratios are to the first.")],
+    *,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write the comparison as a page, too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show two or more run folders side by side."""
+    from accelsim.report.comparison import compare as compare_runs
+    from accelsim.report.run_folder import check_writable, write_text
+    from accelsim.report.saved_run import read_run
+
+    if len(folders) < 2:
+        raise InputError("needs at least two run folders", where="compare", value=str(folders[0]))
+    if out is not None:
+        check_writable(out, folder=False)
+    comparison = compare_runs([read_run(folder) for folder in folders], [str(folder) for folder in folders])
+    from accelsim.report.comparison_view import comparison_summary, render_comparison
+
+    if out is not None:
+        write_text(out, render_comparison(comparison))
+    if as_json:
+        _print_json(comparison.to_dict())
+    else:
+        _print(lambda console: comparison_summary(comparison, console.width))
+
+
+@app.command("import")
+def import_workload(
+    source: Annotated[Path, typer.Argument(metavar="MODEL.onnx|TOPOLOGY.csv", help="What to read.")],
+    *,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="WORKLOAD.yaml", help="What to write.")],
+) -> None:
+    """Turn an ONNX model or a SCALE-Sim topology into a workload in accelsim's own YAML."""
+    from accelsim.report.catalogue import workload_table
+    from accelsim.report.run_folder import check_writable, write_text
+    from accelsim.workload.loader import load_workload
+    from accelsim.workload.yaml_io import dump_yaml
+
+    check_writable(out, folder=False)
+    graph = load_workload(source)
+    write_text(out, dump_yaml(graph))
+    sys.stdout.write(f"{workload_table(graph)[0]}\nwritten to {out}\n")
+
+
+@app.command("list")
+def list_entries(
+    kind: Annotated[Literal["hardware", "workloads", "dram", "energy"], typer.Argument(help="What to list.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """List the presets and networks that ship with accelsim."""
+    from accelsim.report.catalogue import entries, entry_table
+
+    if as_json:
+        _print_json(entries(kind))
+        return
+    from accelsim.report.tables import listing
+
+    headings, rows = entry_table(kind)
+    _print(lambda _: listing(headings, rows))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a preset or network, or path of a workload.")],
+    *,
+    as_json: Json = False,
+) -> None:
+    """Show a preset with the sources of its numbers, or the layers of a network."""
+    from accelsim.report import catalogue
+
+    found = catalogue.find(name)
+    if isinstance(found, tuple):
+        kind, path = found
+        if as_json:
+            _print_json(catalogue.preset_record(kind, path))
+        else:
+            sys.stdout.write(catalogue.preset_source(path))
+    elif as_json:
+        _print_json(catalogue.workload_record(found))
+    else:
+        from accelsim.report.tables import titled_listing
+
+        title, headings, rows = catalogue.workload_table(found)
+        _print(lambda _: titled_listing(title, headings, rows))
+
+
+if __name__ == "__main__":
+    main()
