@@ -56,7 +56,8 @@ class InputError(AccelsimError):
             subject = f"{subject} = {shown}" if subject else shown
         parts = [part for part in (self.where, subject, self.problem) if part]
         message = ": ".join(parts)
-        return f"{message}; allowed: {self.allowed}" if self.allowed else message
+        message = f"{message}; allowed: {self.allowed}" if self.allowed else message
+        return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in message)  # one line
 
 
 _LONGEST_VALUE = 120

@@ -189,7 +189,7 @@ def _run(
     except Exception:  # whatever stops the evaluation, the value stays unknown and its user says so
         return None
     value: np.ndarray[Any, Any] = results[0]
-    return value
+    return value if hasattr(value, "dtype") else None  # sequences are lists
 
 
 def infer_model(proto: onnx.ModelProto, path: Path) -> OnnxModel:
