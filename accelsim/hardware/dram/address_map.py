@@ -1,0 +1,113 @@
+"""Address maps: which bits of a physical address select channel, rank, bank group, bank, row and column.
+
+A map is written as fields from the most significant bits down to those just above the offset within a burst:
+
+- ``RoBaRaCoCh``, ``ChRaBaRoCo`` and ``MOP4CLXOR`` as in Ramulator 2;
+- two-letter fields as in DRAMsim3, ``rochrababgco``;
+- words with widths, ``row column:5 bank bank_group rank column:2 channel``: one part of a field that is split may leave
+  its width out, and ``bank_group^column:0`` at the end XORs the field with the column bits from bit 0 on.
+
+Bits above the device wrap around.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+FIELDS = ("channel", "rank", "bank_group", "bank", "row", "column")
+_LETTERS = {"ch": "channel", "ra": "rank", "bg": "bank_group", "ba": "bank", "ro": "row", "co": "column"}
+_NAMED = {
+    "RoBaRaCoCh": "row bank bank_group rank column channel",
+    "ChRaBaRoCo": "channel rank bank_group bank row column",
+    "MOP4CLXOR": "row column bank bank_group rank channel column:2",
+}
+_ALLOWED = "RoBaRaCoCh, ChRaBaRoCo, MOP4CLXOR, two-letter fields such as rochrababgco, or words such as 'row bank column:7'"
+
+
+@dataclass(frozen=True)
+class AddressMap:
+    """A map, worked out for one device.
+
+    Parameters
+    ----------
+    slices
+        One row per run of bits, from the least significant up: field (index into `FIELDS`), width, position in the field.
+    xors
+        One row per XOR: field, width, first column bit.
+    """
+
+    slices: NDArray[np.int64]
+    xors: NDArray[np.int64]
+
+
+def parse_address_map(text: str, widths: Mapping[str, int]) -> AddressMap:
+    """Work a map out.
+
+    Parameters
+    ----------
+    text
+        The map, as the module's text describes.
+    widths
+        Bits of each of `FIELDS`; columns count bursts.
+
+    Raises
+    ------
+    ConfigError
+        When the map does not name every field of the device exactly once, or cannot be read.
+    """
+    fields, xors = _split(text, widths)
+    remaining = dict(widths)
+    for field, width in fields:
+        remaining[field] -= width or 0
+    rows: list[tuple[int, int, int]] = []
+    used = dict.fromkeys(FIELDS, 0)
+    open_ended = {field for field, width in fields if width is None}
+    for field, given in reversed(fields):
+        width = remaining[field] if given is None else given
+        if width < 0 or (field not in open_ended and remaining[field] != 0):
+            raise ConfigError(f"bits of {field} do not add up to {widths[field]}", key="address_map", value=text)
+        rows.append((FIELDS.index(field), width, used[field]))
+        used[field] += width
+    missing = [field for field in FIELDS if used[field] != widths[field]]
+    if missing:
+        raise ConfigError(f"{missing[0]} is missing or named twice", key="address_map", value=text, allowed=_ALLOWED)
+    return AddressMap(np.array(rows, np.int64).reshape(-1, 3), np.array(xors, np.int64).reshape(-1, 3))
+
+
+def _split(text: str, widths: Mapping[str, int]) -> tuple[list[tuple[str, int | None]], list[tuple[int, int, int]]]:
+    if text == "MOP4CLXOR" and widths["column"] < 2:  # noqa: PLR2004 - four bursts are two bits
+        raise ConfigError("needs rows of at least four bursts", key="address_map", value=text)
+    words = _NAMED.get(text, text).split()
+    if len(words) == 1 and re.fullmatch(r"(?:[A-Za-z]{2})+", words[0]) and words[0] not in FIELDS:
+        pairs = re.findall("..", words[0].lower())
+        words = [_LETTERS.get(pair, pair) for pair in pairs]
+    fields: list[tuple[str, int | None]] = []
+    xors: list[tuple[int, int, int]] = []
+    for word in words:
+        match = re.fullmatch(r"([a-z_]+)(?:(\^column)?:(\d{1,2}))?", word)
+        if not match or match[1] not in FIELDS:
+            raise ConfigError(f"cannot read {word!r}", key="address_map", value=text, allowed=_ALLOWED)
+        if match[2]:
+            xors.append((FIELDS.index(match[1]), widths[match[1]], int(match[3])))
+        else:
+            fields.append((match[1], int(match[3]) if match[3] else None))
+    if text == "MOP4CLXOR":
+        first = 0
+        for field in ("rank", "bank_group", "bank", "row"):  # the row too, with what columns are left, as that map does
+            xors.append((FIELDS.index(field), widths[field], first))
+            first += widths[field]
+    for field in {name for name, _ in fields}:
+        if sum(name == field and width is None for name, width in fields) > 1:
+            raise ConfigError(f"{field} is named twice", key="address_map", value=text, allowed=_ALLOWED)
+    return fields, xors

@@ -1,0 +1,249 @@
+"""The DRAM of a machine, as the simulator sees it: transfers go in, completion times come out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelsim.hardware.dram import layout as lo
+from accelsim.hardware.dram.activity import DramActivity
+from accelsim.hardware.dram.kernel import offer, run
+from accelsim.hardware.dram.tables import DramSpec, build_state, build_tables, resolve
+from accelsim.units import PS_PER_S, ceil_div
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from accelsim.config.dram import DramConfig
+
+MAX_STREAMS = 16
+
+
+@dataclass(frozen=True)
+class DramTraffic:
+    """Bytes over time: bin `i` covers ``[i * bin_ps, (i + 1) * bin_ps)``."""
+
+    bin_ps: int
+    read_bytes: NDArray[np.int64]
+    write_bytes: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class BankActivity:
+    """Counts per bank, each ``(channels * ranks, banks)``, for a heat map."""
+
+    activates: NDArray[np.int64]
+    row_hits: NDArray[np.int64]
+    row_misses: NDArray[np.int64]
+    row_conflicts: NDArray[np.int64]
+
+
+class Dram:
+    """A memory of one or more channels, simulated command by command.
+
+    Parameters
+    ----------
+    config
+        Device, policy and partitions.
+    keep_commands
+        Keep every issued command for `commands`.
+
+    Notes
+    -----
+    A transfer is a list of bursts that one stream reads or writes. Transfers of a stream are accepted in their order, streams
+    take turns, and a channel accepts one request per clock cycle as long as its queue has room. Time is picoseconds
+    outside and cycles of the command clock inside; an event between two clock edges counts at the later one.
+    """
+
+    def __init__(self, config: DramConfig, *, keep_commands: bool = False) -> None:
+        self.spec: DramSpec = resolve(config)
+        self.clock_ps: int = self.spec.device.clock_ps
+        self.burst_bytes: int = self.spec.burst_bytes
+        self.capacity_bytes: int = self.spec.capacity_bytes
+        self._keep_commands = keep_commands
+        self._tables = build_tables(self.spec, MAX_STREAMS, keep_log=keep_commands)
+        self._state = build_state(self.spec, self._tables, keep_log=keep_commands)
+        self._names: list[int] = [-1] * self._state.transfer.shape[0]
+        self._free_slots = list(range(len(self._names) - 1, -1, -1))
+        self._simulated = 0
+        self._log: list[NDArray[np.int64]] = []
+
+    @property
+    def peak_bandwidth_gb_per_s(self) -> float:
+        """Bytes of the data buses of all channels at full rate, in 10^9 bytes per second."""
+        burst_ps = self.spec.timings[0]["BL"] * self.clock_ps
+        return self.spec.config.channels * self.burst_bytes * (PS_PER_S / 1e9) / burst_ps
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request is offered, queued or being served."""
+        channel = self._state.channel
+        waiting = (lo.CH_OFFERED, lo.CH_READS, lo.CH_WRITES, lo.CH_ACTIVE)
+        return bool(channel[:, waiting].any())
+
+    def submit(
+        self,
+        transfer: int,
+        stream: int,
+        is_write: bool,  # noqa: FBT001 - reads and writes differ in nothing else
+        addresses: NDArray[np.int64],
+        at_ps: int | NDArray[np.int64],
+    ) -> None:
+        """Offer a transfer.
+
+        Parameters
+        ----------
+        transfer
+            Number by which `advance` reports the completion.
+        stream
+            Stream, below `MAX_STREAMS`, whose transfers are accepted in order.
+        is_write
+            Whether the bursts are written.
+        addresses
+            Byte addresses of the bursts in their order, aligned to `burst_bytes`; at least one.
+        at_ps
+            Time from which the bursts are offered, not before what has been simulated; one time, or one per burst.
+
+        Raises
+        ------
+        ValueError
+            When the transfer is empty, its stream unknown or its time has been simulated already.
+        """
+        if addresses.size == 0 or not 0 <= stream < MAX_STREAMS:
+            message = f"transfer {transfer} of stream {stream} with {addresses.size} bursts"
+            raise ValueError(message)
+        start = -(-np.atleast_1d(np.asarray(at_ps, np.int64)) // self.clock_ps)
+        if start[0] < self._simulated:
+            message = f"transfer {transfer} at {at_ps} ps, but cycle {self._simulated} is next"
+            raise ValueError(message)
+        self._reserve(stream, addresses.size)
+        slot = self._take_slot(transfer, addresses.size)
+        offer(
+            self._tables, self._state, np.ascontiguousarray(addresses, np.int64), start, stream, slot, int(is_write)
+        )
+
+    def advance(self, until_ps: int) -> list[tuple[int, int]]:
+        """Simulate the cycles that begin before `until_ps`, or fewer: stop after one in which a transfer completes.
+
+        Returns
+        -------
+        list of (transfer, completion_ps)
+            A read completes when its last data has arrived, which may lie beyond the simulated cycles; a write when its
+            last burst has been accepted into the write queue.
+        """
+        self._run(ceil_div(until_ps, self.clock_ps), stop=True, drain=False)
+        return self._collect()
+
+    def finish(self) -> int:
+        """Serve everything that has been offered; return the time of the last data beat in picoseconds."""
+        self._run(lo.NEVER, stop=False, drain=True)
+        self._collect()
+        return int(self._state.channel[:, lo.CH_LAST_DATA].max()) * self.clock_ps
+
+    def activity(self, at_ps: int) -> DramActivity:
+        """What has happened until `at_ps`, a time that has been simulated."""
+        state, clock = self._state, self.clock_ps
+        rank = state.rank
+        is_open = rank[:, lo.RK_OPEN] > 0
+        end = np.where(is_open, at_ps, np.minimum(at_ps, rank[:, lo.RK_ACTIVE_TO] * clock))
+        active = rank[:, lo.RK_ACTIVE_SUM] * clock + np.maximum(0, end - rank[:, lo.RK_ACTIVE_FROM] * clock)
+        down = np.where(rank[:, lo.RK_DOWN] > 0, np.maximum(0, at_ps - rank[:, lo.RK_DOWN_FROM] * clock), 0)
+        precharged_down = rank[:, lo.RK_DOWN_SUM] * clock + np.where(rank[:, lo.RK_DOWN] == 1, down, 0)
+        active_down = rank[:, lo.RK_ACTIVE_DOWN_SUM] * clock + np.where(rank[:, lo.RK_DOWN] == 2, down, 0)  # noqa: PLR2004
+        reads = state.counts[:, :, [lo.RD, lo.RDA]].sum()
+        writes = state.counts[:, :, [lo.WR, lo.WRA]].sum()
+        channel = state.channel.sum(axis=0)
+        return DramActivity(
+            time_ps=at_ps,
+            commands=state.counts.copy(),
+            active_ps=active - active_down,
+            precharged_ps=at_ps - active - precharged_down,
+            active_down_ps=active_down,
+            precharged_down_ps=precharged_down,
+            row_hits=int(channel[lo.CH_HITS]),
+            row_misses=int(channel[lo.CH_MISSES]),
+            row_conflicts=int(channel[lo.CH_CONFLICTS]),
+            read_bytes=int(reads) * self.burst_bytes,
+            write_bytes=int(writes) * self.burst_bytes,
+            forwarded=int(channel[lo.CH_FORWARDED]),
+            merged=int(channel[lo.CH_MERGED]),
+        )
+
+    def traffic(self) -> DramTraffic:
+        """Bytes over time; the bins double in width when the run outgrows them."""
+        state = self._state
+        read, write = state.traffic * self.burst_bytes
+        return DramTraffic(int(state.common[lo.G_BIN_CYCLES]) * self.clock_ps, read, write)
+
+    def bank_activity(self) -> BankActivity:
+        """Activates, hits, misses and conflicts of every bank."""
+        columns = (lo.BK_ACTS, lo.BK_HITS, lo.BK_MISSES, lo.BK_CONFLICTS)
+        shape = (-1, self.spec.banks_per_rank)
+        return BankActivity(*(self._state.bank[:, column].reshape(shape).copy() for column in columns))
+
+    def read_latencies(self) -> NDArray[np.int64]:
+        """Number of reads by latency in cycles, from acceptance to the last data beat; the last bin holds all above."""
+        return self._state.latencies.copy()
+
+    def commands(self) -> NDArray[np.int64]:
+        """Issued commands, ``(commands, layout.N_LOG)``, in order of their cycles."""
+        self._flush_log()
+        return np.concatenate(self._log) if self._log else np.zeros((0, lo.N_LOG), np.int64)
+
+    def channel_counters(self) -> NDArray[np.int64]:
+        """Raw counters of the channels, ``(channels, layout.N_CHANNEL)``."""
+        return self._state.channel.copy()
+
+    def _run(self, until: int, *, stop: bool, drain: bool) -> None:
+        while run(self._tables, self._state, until, stop, drain) == lo.LOG_FULL:
+            self._flush_log()
+        nexts = self._state.channel[:, lo.CH_NEXT].min()
+        self._simulated = max(self._simulated, int(min(until, nexts)))
+
+    def _flush_log(self) -> None:
+        logged = int(self._state.common[lo.G_LOGGED])
+        if logged and self._keep_commands:
+            self._log.append(self._state.log[:logged].copy())
+        self._state.common[lo.G_LOGGED] = 0
+
+    def _collect(self) -> list[tuple[int, int]]:
+        count = int(self._state.common[lo.G_DONE])
+        if not count:
+            return []
+        self._state.common[lo.G_DONE] = 0
+        slots = self._state.done[:count].tolist()
+        self._free_slots += slots
+        times = (self._state.transfer[slots, lo.T_DONE] * self.clock_ps).tolist()
+        return [(self._names[slot], time) for slot, time in zip(slots, times, strict=True)]
+
+    def _take_slot(self, transfer: int, bursts: int) -> int:
+        if not self._free_slots:
+            old = len(self._names)
+            grown = np.zeros((2 * old, lo.N_TRANSFER), np.int64)
+            grown[:old] = self._state.transfer
+            done = np.zeros(2 * old, np.int64)
+            done[:old] = self._state.done
+            self._state = self._state._replace(transfer=grown, done=done)
+            self._names += [-1] * old
+            self._free_slots = list(range(2 * old - 1, old - 1, -1))
+        slot = self._free_slots.pop()
+        self._names[slot] = transfer
+        self._state.transfer[slot] = (bursts, 0)
+        return slot
+
+    def _reserve(self, stream: int, bursts: int) -> None:
+        rings = slice(stream, None, MAX_STREAMS)
+        needed = int(self._state.offer_count[rings].max()) + bursts
+        capacity = self._state.offers.shape[1]
+        if needed <= capacity:
+            return
+        while capacity < needed:
+            capacity *= 2
+        old = self._state.offers
+        grown = np.zeros((old.shape[0], capacity, lo.N_OFFER), np.int64)
+        for ring, (first, count) in enumerate(zip(self._state.offer_first, self._state.offer_count, strict=True)):
+            grown[ring, :count] = np.roll(old[ring], -first, axis=0)[:count]
+        self._state.offer_first[:] = 0
+        self._state = self._state._replace(offers=grown)
