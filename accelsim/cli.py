@@ -58,21 +58,32 @@ def run_command(arguments: list[str]) -> int:
             stream.reconfigure(errors="replace")
     try:
         code = typer.main.get_command(app).main(arguments, prog_name="accelsim", standalone_mode=False)
-        sys.stdout.flush()
     except AccelsimError as error:
         return _fail(str(error), error.exit_code)
     except _USAGE_ERROR as error:
         return _fail(_usage_message(error), InputError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         return _fail("interrupted", _INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the flush at exit has to find something
+    except _ReaderGoneError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit has to find something
         return _READER_GONE
     except MemoryError:
         return _fail("out of memory", _FAILED)
     if code == _INTERRUPTED:
         _fail("interrupted", _INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+class _ReaderGoneError(Exception):
+    """Whoever read standard output has closed it. No OSError, because typer would make an exit code 1 of that."""
+
+
+def _emit(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise _ReaderGoneError from None
 
 
 def _fail(message: str, code: int) -> int:
@@ -94,11 +105,11 @@ def _print(render: Callable[["Console"], Any]) -> None:
     console = make_console()
     with console.capture() as captured:
         console.print(render(console))
-    sys.stdout.write(captured.get())
+    _emit(captured.get())
 
 
 def _print_json(document: object) -> None:
-    sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+    _emit(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 @app.callback(invoke_without_command=True)
@@ -108,10 +119,10 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
-        sys.stdout.write(f"accelsim {accelsim.__version__}\n")
+        _emit(f"accelsim {accelsim.__version__}\n")
         raise typer.Exit
     if context.invoked_subcommand is None:
-        sys.stdout.write(context.get_help() + "\n")
+        _emit(context.get_help() + "\n")
 
 
 @app.command()
@@ -152,7 +163,7 @@ def run(
     folder = out or default_folder(result.run.run_id)
     write_run(result, folder, manifest(result, sys.argv, time.perf_counter() - begin, source))
     if as_json:
-        sys.stdout.write(result.to_json())
+        _emit(result.to_json())
         return
     from accelsim.report.tables import run_summary
 
@@ -201,7 +212,7 @@ def import_workload(
     check_writable(out, folder=False)
     graph = load_workload(source)
     write_text(out, dump_yaml(graph))
-    sys.stdout.write(f"{workload_table(graph)[0]}\nwritten to {out}\n")
+    _emit(f"{workload_table(graph)[0]}\nwritten to {out}\n")
 
 
 @app.command("list")
@@ -237,7 +248,7 @@ def show(
         if as_json:
             _print_json(catalogue.preset_record(kind, path))
         else:
-            sys.stdout.write(catalogue.preset_source(path))
+            _emit(catalogue.preset_source(path))
     elif as_json:
         _print_json(catalogue.workload_record(found))
     else:

@@ -72,7 +72,10 @@ def _fitting_block(title: str, rows: Sequence[tuple[str, Row, str]], runs: int, 
         2 + max((len(line[column]) for line in full), default=0) for column in range(1, runs + 1)
     )
     if needed > width:
-        full = [(label, *_values(row, kind)[:1], *map(_times, row.ratios[1:])) for label, row, kind in rows]
+        full = [
+            (label, *_values(row, kind)[:1], *(_times(ratio).strip("()") for ratio in row.ratios[1:]))
+            for label, row, kind in rows
+        ]
     return fitted_table(headings, full, width)
 
 
