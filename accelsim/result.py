@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -255,7 +256,7 @@ class RunResult:
         """Show headline figures and the layer table in a notebook."""
         totals = self.totals
         headline = (
-            f"<b>{self.run.workload}</b> on <b>{self.run.hardware}</b>, batch {self.run.batch}: "
+            f"<b>{escape(self.run.workload)}</b> on <b>{escape(self.run.hardware)}</b>, batch {self.run.batch}: "
             f"{totals.total_cycles:,} cycles, {totals.latency_ns / 1e6:.3f} ms, {totals.energy_pj / 1e9:.3f} mJ, "
             f"utilisation {totals.compute_utilization:.1%}"
         )
