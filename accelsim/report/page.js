@@ -14,7 +14,7 @@
       layout: {
         font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: read("--text") },
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: axis, yaxis: axis,
-        hoverlabel: { bgcolor: read("--panel"), bordercolor: read("--line"), font: { color: read("--text"), size: 12.5 } },
+        hoverlabel: { bgcolor: read("--panel"), bordercolor: read("--line"), font: { family: getComputedStyle(document.body).fontFamily, color: read("--text"), size: 12 } },
         modebar: { bgcolor: read("--panel"), color: read("--line"), activecolor: read("--muted") },
         legend: { font: { size: 12 } },
       },
