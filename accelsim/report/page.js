@@ -1,21 +1,22 @@
 "use strict";
 (() => {
   const figures = JSON.parse(document.getElementById("figures").textContent);
-  const style = () => getComputedStyle(document.documentElement);
 
   /* Text and grid follow the page's theme; everything else stands in the figure. */
   function template() {
-    const read = (name) => style().getPropertyValue(name).trim();
+    const read = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    const family = getComputedStyle(document.body).fontFamily;
+    const [text, line, panel] = [read("--text"), read("--line"), read("--panel")];
     const axis = {
-      gridcolor: read("--grid"), linecolor: read("--line"), zerolinecolor: read("--line"), ticks: "outside", ticklen: 4,
-      tickcolor: read("--line"), title: { font: { size: 12.5 } },
+      gridcolor: read("--grid"), linecolor: line, zerolinecolor: line, tickcolor: line, ticks: "outside", ticklen: 4,
+      title: { font: { size: 12.5 } },
     };
     return {
       layout: {
-        font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: read("--text") },
+        font: { family, size: 12, color: text },
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: axis, yaxis: axis,
-        hoverlabel: { bgcolor: read("--panel"), bordercolor: read("--line"), font: { family: getComputedStyle(document.body).fontFamily, color: read("--text"), size: 12 } },
-        modebar: { bgcolor: read("--panel"), color: read("--line"), activecolor: read("--muted") },
+        hoverlabel: { bgcolor: panel, bordercolor: line, font: { family, color: text, size: 12 } },
+        modebar: { bgcolor: panel, color: line, activecolor: read("--muted") },
         legend: { font: { size: 12 } },
       },
     };
@@ -31,12 +32,13 @@
   /* Figures over time show the same span: zooming into one zooms all. */
   function follow(source, change) {
     if (following) return;
-    const update = {};
-    if (change["xaxis.autorange"]) update["xaxis.autorange"] = true;
-    else if (change["xaxis.range[0]"] !== undefined) update["xaxis.range"] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
-    else return;
+    const [from, to] = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+    const range = change["xaxis.range"] ?? (from === undefined ? undefined : [from, to]);
+    if (!range && !change["xaxis.autorange"]) return;
+    const update = range ? { "xaxis.range": range } : { "xaxis.autorange": true };
+    const others = inTime.filter((place) => place !== source);
     following = true;
-    Promise.all(inTime.filter((other) => other !== source).map((other) => Plotly.relayout(other, update))).finally(() => {
+    Promise.all(others.map((place) => Plotly.relayout(place, update))).finally(() => {
       following = false;
     });
   }
@@ -44,9 +46,9 @@
   function draw(id) {
     const place = document.getElementById(id);
     const { data, layout } = figures[id];
-    place.textContent = "";
-    return Plotly.newPlot(place, data, { ...layout, template: template() }, options(place.dataset.axis === "time")).then(() => {
-      if (place.dataset.axis !== "time") return;
+    const timed = place.dataset.axis === "time";
+    return Plotly.newPlot(place, data, { ...layout, template: template() }, options(timed)).then(() => {
+      if (!timed) return;
       inTime.push(place);
       place.on("plotly_relayout", (change) => follow(place, change));
     });
