@@ -18,13 +18,21 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 class _StrictLoader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
     """Safe loader that refuses duplicate keys and aliases (a few lines of nested aliases can fill the memory)."""
 
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.constructor.ConstructorError(
-                None, None, "aliases (*name) are not accepted", self.peek_event().start_mark
-            )
-        node: yaml.Node | None = super().compose_node(parent, index)
-        return node
+    def get_single_node(self) -> yaml.Node | None:
+        root: yaml.Node | None = super().get_single_node()
+        seen: set[int] = set()
+        waiting = [] if root is None else [root]
+        while waiting:
+            node = waiting.pop()
+            if id(node) in seen:  # what an alias names is there twice; LibYAML composes below any method of ours
+                problem = "aliases (*name) are not accepted"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            seen.add(id(node))
+            if isinstance(node, yaml.SequenceNode):
+                waiting.extend(node.value)
+            elif isinstance(node, yaml.MappingNode):
+                waiting.extend(part for pair in node.value for part in pair)
+        return root
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - signature of PyYAML
         seen: set[object] = set()

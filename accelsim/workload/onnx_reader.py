@@ -48,6 +48,7 @@ def load_model(path: Path) -> OnnxModel:
         raise WorkloadError("holds no ONNX graph with nodes", where=path)
     _use_plain_operators(proto.graph)
     _check_domains(proto, path)
+    _check_order(proto.graph, path)
     for tensor in proto.graph.initializer:
         _check_initializer(tensor, path)
         _drop_large_data(tensor)
@@ -101,6 +102,22 @@ def _check_domains(proto: onnx.ModelProto, path: Path) -> None:
     for opset in proto.opset_import:
         if opset.domain in DOMAINS and not 1 <= opset.version <= newest:
             raise WorkloadError("not known", where=path, key="opset", value=opset.version, allowed=f"1 to {newest}")
+
+
+def _check_order(graph: onnx.GraphProto, path: Path) -> None:
+    """Every tensor that a node reads has to be there before: ONNX keeps nodes sorted."""
+    known = {"", *(tensor.name for tensor in graph.initializer), *(value.name for value in graph.input)}
+    known.update(tensor.values.name for tensor in graph.sparse_initializer)
+    made = {name for node in graph.node for name in node.output}
+    for node in graph.node:
+        if not node.output:
+            raise WorkloadError("has no outputs", where=path, key=f"node {node.name!r} ({node.op_type})")
+        for name in node.input:
+            if name not in known:
+                reason = "is made later: the graph has a cycle" if name in made else "is made by no node"
+                key = f"node {node.name or node.output[0]!r} ({node.op_type})"
+                raise WorkloadError(f"its input {name!r} {reason}", where=path, key=key)
+        known.update(node.output)
 
 
 def _check_initializer(tensor: TensorProto, path: Path) -> None:

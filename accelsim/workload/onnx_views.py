@@ -37,15 +37,19 @@ def _reshape(translation: Translation, node: onnx.NodeProto) -> None:
 
 
 def _only_linear_layers_read(translation: Translation, name: str) -> bool:
-    return all(
-        user is not None
-        and user.op_type in {"Gemm", "MatMul"}
-        and list(user.input).index(name) == 0
-        and name not in user.input[1:]
+    return all(_is_linear_layer_on(translation, user, name) for user in translation.users.get(name, [None]))
+
+
+def _is_linear_layer_on(translation: Translation, user: onnx.NodeProto | None, name: str) -> bool:
+    if user is None or user.input[0] != name or name in user.input[1:]:
+        return False
+    if user.op_type in {"Identity", "Dropout", "Cast"}:
+        return _only_linear_layers_read(translation, user.output[0])
+    return (
+        user.op_type in {"Gemm", "MatMul"}
         and translation.is_constant(user.input[1])
         and len(translation.model.shapes.get(user.input[1], ())) == 2
         and not attributes(user).get("transA")
-        for user in translation.users.get(name, [None])
     )
 
 

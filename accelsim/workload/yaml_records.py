@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
 from accelsim.config.model import Record
 from accelsim.workload.operators import (
@@ -26,11 +26,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
-Extra = Annotated[int, Field(ge=0, le=2**40)]
 Bits = Annotated[int, Field(ge=1, le=64)]
 Name = Annotated[str, Field(min_length=1, max_length=1000)]
-Pair = Count | tuple[Count, Count]
-Padding = Extra | tuple[Extra, Extra] | tuple[Extra, Extra, Extra, Extra]
+
+
+def _whole_numbers(value: object, counts: tuple[int, ...], least: int, forms: str) -> tuple[int, ...]:
+    values = value if isinstance(value, list | tuple) else [value]
+    whole = all(isinstance(entry, int) and not isinstance(entry, bool) and least <= entry <= 2**40 for entry in values)
+    if not whole or len(values) not in counts:
+        message = f"takes whole numbers of at least {least}: {forms}"
+        raise ValueError(message)
+    return tuple(values)
+
+
+def _pair(value: object) -> tuple[int, int]:
+    values = _whole_numbers(value, (1, 2), 1, "one, or [rows, columns]")
+    return values[0], values[-1]
+
+
+def _sides(value: object) -> tuple[int, int, int, int]:
+    values = _whole_numbers(value, (1, 2, 4), 0, "one, [rows, columns] or [top, left, bottom, right]")
+    top, left, bottom, right = values * (4 // len(values))
+    return top, left, bottom, right
+
+
+Pair = Annotated[tuple[int, int], PlainValidator(_pair)]
+Padding = Annotated[tuple[int, int, int, int], PlainValidator(_sides)]
 
 
 class LayerRecord(Record):
@@ -62,18 +83,13 @@ class WindowRecord(LayerRecord):
     """
 
     kernel: Pair | None = None
-    stride: Pair = 1
-    padding: Padding = 0
-    dilation: Pair = 1
+    stride: Pair = (1, 1)
+    padding: Padding = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
 
-    def window(self, kernel: Pair) -> Window:
-        """The window with its sizes written out."""
-        padding = self.padding
-        if isinstance(padding, int):
-            padding = (padding,) * 4
-        elif len(padding) == 2:
-            padding = padding * 2
-        return Window(_pair(kernel), _pair(self.stride), padding, _pair(self.dilation))
+    def window(self, kernel: tuple[int, int]) -> Window:
+        """The window."""
+        return Window(kernel, self.stride, self.padding, self.dilation)
 
 
 class ConvRecord(WeightedRecord, WindowRecord):
@@ -206,10 +222,6 @@ RECORDS: dict[str, type[LayerRecord]] = {
 def operator_fields(operator: Operator) -> dict[str, Any]:
     """Plain data of an operator as its record takes it, without what has its default value."""
     return _FIELDS[type(operator)](operator)
-
-
-def _pair(value: Pair) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value
 
 
 def _short(values: tuple[int, ...]) -> int | list[int]:
