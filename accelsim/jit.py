@@ -18,3 +18,11 @@ def kernel(function: _Function) -> _Function:
     The plain Python function stays reachable as ``function.py_func``, for debugging and for tests.
     """
     return cast("_Function", numba.njit(cache=True)(function))
+
+
+def inlined_kernel(function: _Function) -> _Function:
+    """Compile `function` as part of each kernel that calls it: for small functions on the hottest paths.
+
+    A call passes seven words per array, which costs more than what such a function does.
+    """
+    return cast("_Function", numba.njit(cache=True, forceinline=True, _nrt=False)(function))

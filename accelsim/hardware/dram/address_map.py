@@ -13,7 +13,6 @@ Bits above the device wrap around.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +22,7 @@ from accelsim.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from accelsim.hardware.dram.layout import Words
 
 FIELDS = ("channel", "rank", "bank_group", "bank", "row", "column")
 _LETTERS = {"ch": "channel", "ra": "rank", "bg": "bank_group", "ba": "bank", "ro": "row", "co": "column"}
@@ -35,23 +34,7 @@ _NAMED = {
 _ALLOWED = "RoBaRaCoCh, ChRaBaRoCo, MOP4CLXOR, two-letter fields such as rochrababgco, or words such as 'row bank column:7'"
 
 
-@dataclass(frozen=True)
-class AddressMap:
-    """A map, worked out for one device.
-
-    Parameters
-    ----------
-    slices
-        One row per run of bits, from the least significant up: field (index into `FIELDS`), width, position in the field.
-    xors
-        One row per XOR: field, width, first column bit.
-    """
-
-    slices: NDArray[np.int64]
-    xors: NDArray[np.int64]
-
-
-def parse_address_map(text: str, widths: Mapping[str, int]) -> AddressMap:
+def parse_address_map(text: str, widths: Mapping[str, int]) -> Words:
     """Work a map out.
 
     Parameters
@@ -60,6 +43,11 @@ def parse_address_map(text: str, widths: Mapping[str, int]) -> AddressMap:
         The map, as the module's text describes.
     widths
         Bits of each of `FIELDS`; columns count bursts.
+
+    Returns
+    -------
+    array
+        ``(rows, layout.N_FIELD)``: runs of bits from the least significant up, then the XORs.
 
     Raises
     ------
@@ -70,19 +58,19 @@ def parse_address_map(text: str, widths: Mapping[str, int]) -> AddressMap:
     remaining = dict(widths)
     for field, width in fields:
         remaining[field] -= width or 0
-    rows: list[tuple[int, int, int]] = []
+    rows: list[tuple[int, int, int, int]] = []
     used = dict.fromkeys(FIELDS, 0)
     open_ended = {field for field, width in fields if width is None}
     for field, given in reversed(fields):
         width = remaining[field] if given is None else given
         if width < 0 or (field not in open_ended and remaining[field] != 0):
             raise ConfigError(f"bits of {field} do not add up to {widths[field]}", key="address_map", value=text)
-        rows.append((FIELDS.index(field), width, used[field]))
+        rows.append((FIELDS.index(field), width, used[field], 0))
         used[field] += width
     missing = [field for field in FIELDS if used[field] != widths[field]]
     if missing:
         raise ConfigError(f"{missing[0]} is missing or named twice", key="address_map", value=text, allowed=_ALLOWED)
-    return AddressMap(np.array(rows, np.int64).reshape(-1, 3), np.array(xors, np.int64).reshape(-1, 3))
+    return np.array(rows + [(*xor, 1) for xor in xors], np.int64)
 
 
 def _split(text: str, widths: Mapping[str, int]) -> tuple[list[tuple[str, int | None]], list[tuple[int, int, int]]]:

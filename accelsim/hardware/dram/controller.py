@@ -10,7 +10,7 @@ import numpy as np
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.activity import DramActivity
 from accelsim.hardware.dram.kernel import offer, run
-from accelsim.hardware.dram.tables import DramSpec, build_state, build_tables, resolve
+from accelsim.hardware.dram.tables import DramSpec, build_memory, resolve
 from accelsim.units import PS_PER_S, ceil_div
 
 if TYPE_CHECKING:
@@ -63,9 +63,8 @@ class Dram:
         self.burst_bytes: int = self.spec.burst_bytes
         self.capacity_bytes: int = self.spec.capacity_bytes
         self._keep_commands = keep_commands
-        self._tables = build_tables(self.spec, MAX_STREAMS, keep_log=keep_commands)
-        self._state = build_state(self.spec, self._tables, keep_log=keep_commands)
-        self._names: list[int] = [-1] * self._state.transfer.shape[0]
+        self._memory = build_memory(self.spec, MAX_STREAMS, keep_log=keep_commands)
+        self._names: list[int] = [-1] * self._memory.transfer.shape[0]
         self._free_slots = list(range(len(self._names) - 1, -1, -1))
         self._simulated = 0
         self._log: list[NDArray[np.int64]] = []
@@ -79,15 +78,14 @@ class Dram:
     @property
     def busy(self) -> bool:
         """Whether any request is offered, queued or being served."""
-        channel = self._state.channel
-        waiting = (lo.CH_OFFERED, lo.CH_READS, lo.CH_WRITES, lo.CH_ACTIVE)
-        return bool(channel[:, waiting].any())
+        waiting = (lo.CH_OFFERED, lo.CH_READS, lo.CH_WRITES, lo.CH_OPENED)
+        return bool(self._memory.channel[:, waiting].any())
 
     def submit(
         self,
         transfer: int,
         stream: int,
-        is_write: bool,  # noqa: FBT001 - reads and writes differ in nothing else
+        is_write: bool | NDArray[np.bool_],  # noqa: FBT001 - reads and writes differ in nothing else
         addresses: NDArray[np.int64],
         at_ps: int | NDArray[np.int64],
     ) -> None:
@@ -100,7 +98,7 @@ class Dram:
         stream
             Stream, below `MAX_STREAMS`, whose transfers are accepted in order.
         is_write
-            Whether the bursts are written.
+            Whether the bursts are written; one value, or one per burst.
         addresses
             Byte addresses of the bursts in their order, aligned to `burst_bytes`; at least one.
         at_ps
@@ -120,9 +118,11 @@ class Dram:
             raise ValueError(message)
         self._reserve(stream, addresses.size)
         slot = self._take_slot(transfer, addresses.size)
+        memory = self._memory
         offer(
-            self._tables, self._state, np.ascontiguousarray(addresses, np.int64), start, stream, slot, int(is_write)
-        )
+            memory.config, memory.fields, memory.channel, memory.offers, memory.ring,
+            np.ascontiguousarray(addresses, np.int64), start, stream, slot, np.atleast_1d(is_write).astype(np.int64),
+        )  # fmt: skip
 
     def advance(self, until_ps: int) -> list[tuple[int, int]]:
         """Simulate the cycles that begin before `until_ps`, or fewer: stop after one in which a transfer completes.
@@ -140,24 +140,22 @@ class Dram:
         """Serve everything that has been offered; return the time of the last data beat in picoseconds."""
         self._run(lo.NEVER, stop=False, drain=True)
         self._collect()
-        return int(self._state.channel[:, lo.CH_LAST_DATA].max()) * self.clock_ps
+        return int(self._memory.channel[:, lo.CH_LAST_DATA].max()) * self.clock_ps
 
     def activity(self, at_ps: int) -> DramActivity:
         """What has happened until `at_ps`, a time that has been simulated."""
-        state, clock = self._state, self.clock_ps
-        rank = state.rank
+        clock, rank = self.clock_ps, self._memory.rank
         is_open = rank[:, lo.RK_OPEN] > 0
         end = np.where(is_open, at_ps, np.minimum(at_ps, rank[:, lo.RK_ACTIVE_TO] * clock))
         active = rank[:, lo.RK_ACTIVE_SUM] * clock + np.maximum(0, end - rank[:, lo.RK_ACTIVE_FROM] * clock)
         down = np.where(rank[:, lo.RK_DOWN] > 0, np.maximum(0, at_ps - rank[:, lo.RK_DOWN_FROM] * clock), 0)
         precharged_down = rank[:, lo.RK_DOWN_SUM] * clock + np.where(rank[:, lo.RK_DOWN] == 1, down, 0)
         active_down = rank[:, lo.RK_ACTIVE_DOWN_SUM] * clock + np.where(rank[:, lo.RK_DOWN] == 2, down, 0)  # noqa: PLR2004
-        reads = state.counts[:, :, [lo.RD, lo.RDA]].sum()
-        writes = state.counts[:, :, [lo.WR, lo.WRA]].sum()
-        channel = state.channel.sum(axis=0)
+        commands = rank[:, lo.RK_COUNTS :].reshape(rank.shape[0], -1, lo.N_COMMANDS).copy()
+        channel = self._memory.channel.sum(axis=0)
         return DramActivity(
             time_ps=at_ps,
-            commands=state.counts.copy(),
+            commands=commands,
             active_ps=active - active_down,
             precharged_ps=at_ps - active - precharged_down,
             active_down_ps=active_down,
@@ -165,27 +163,27 @@ class Dram:
             row_hits=int(channel[lo.CH_HITS]),
             row_misses=int(channel[lo.CH_MISSES]),
             row_conflicts=int(channel[lo.CH_CONFLICTS]),
-            read_bytes=int(reads) * self.burst_bytes,
-            write_bytes=int(writes) * self.burst_bytes,
+            read_bytes=int(commands[:, :, [lo.RD, lo.RDA]].sum()) * self.burst_bytes,
+            write_bytes=int(commands[:, :, [lo.WR, lo.WRA]].sum()) * self.burst_bytes,
             forwarded=int(channel[lo.CH_FORWARDED]),
             merged=int(channel[lo.CH_MERGED]),
         )
 
     def traffic(self) -> DramTraffic:
         """Bytes over time; the bins double in width when the run outgrows them."""
-        state = self._state
-        read, write = state.traffic * self.burst_bytes
-        return DramTraffic(int(state.common[lo.G_BIN_CYCLES]) * self.clock_ps, read, write)
+        stats = self._memory.stats
+        read, write = stats[lo.G_TRAFFIC :].reshape(2, lo.TRAFFIC_BINS) * self.burst_bytes
+        return DramTraffic(int(stats[lo.G_BIN_CYCLES]) * self.clock_ps, read, write)
 
     def bank_activity(self) -> BankActivity:
         """Activates, hits, misses and conflicts of every bank."""
         columns = (lo.BK_ACTS, lo.BK_HITS, lo.BK_MISSES, lo.BK_CONFLICTS)
         shape = (-1, self.spec.banks_per_rank)
-        return BankActivity(*(self._state.bank[:, column].reshape(shape).copy() for column in columns))
+        return BankActivity(*(self._memory.bank[:, column].reshape(shape).copy() for column in columns))
 
     def read_latencies(self) -> NDArray[np.int64]:
         """Number of reads by latency in cycles, from acceptance to the last data beat; the last bin holds all above."""
-        return self._state.latencies.copy()
+        return self._memory.stats[lo.G_LATENCIES : lo.G_TRAFFIC].copy()
 
     def commands(self) -> NDArray[np.int64]:
         """Issued commands, ``(commands, layout.N_LOG)``, in order of their cycles."""
@@ -194,56 +192,63 @@ class Dram:
 
     def channel_counters(self) -> NDArray[np.int64]:
         """Raw counters of the channels, ``(channels, layout.N_CHANNEL)``."""
-        return self._state.channel.copy()
+        return self._memory.channel.copy()
 
     def _run(self, until: int, *, stop: bool, drain: bool) -> None:
-        while run(self._tables, self._state, until, stop, drain) == lo.LOG_FULL:
+        memory = self._memory
+        while (
+            run(
+                memory.config, memory.rules, memory.points, memory.channel, memory.rank, memory.group, memory.bank,
+                memory.entry, memory.offers, memory.ring, memory.transfer, memory.stats, memory.log, until, int(stop),
+                int(drain),
+            )
+            == lo.LOG_FULL
+        ):  # fmt: skip
             self._flush_log()
-        nexts = self._state.channel[:, lo.CH_NEXT].min()
-        self._simulated = max(self._simulated, int(min(until, nexts)))
+        self._simulated = max(self._simulated, min(until, int(memory.channel[:, lo.CH_NEXT].min())))
 
     def _flush_log(self) -> None:
-        logged = int(self._state.common[lo.G_LOGGED])
-        if logged and self._keep_commands:
-            self._log.append(self._state.log[:logged].copy())
-        self._state.common[lo.G_LOGGED] = 0
+        logged = int(self._memory.stats[lo.G_LOGGED])
+        if logged:
+            self._log.append(self._memory.log[:logged].copy())
+        self._memory.stats[lo.G_LOGGED] = 0
 
     def _collect(self) -> list[tuple[int, int]]:
-        count = int(self._state.common[lo.G_DONE])
+        memory = self._memory
+        count = int(memory.stats[lo.G_DONE])
         if not count:
             return []
-        self._state.common[lo.G_DONE] = 0
-        slots = self._state.done[:count].tolist()
+        memory.stats[lo.G_DONE] = 0
+        slots = memory.transfer[:count, lo.T_LIST_DONE].tolist()
         self._free_slots += slots
-        times = (self._state.transfer[slots, lo.T_DONE] * self.clock_ps).tolist()
+        times = (memory.transfer[slots, lo.T_END] * self.clock_ps).tolist()
         return [(self._names[slot], time) for slot, time in zip(slots, times, strict=True)]
 
     def _take_slot(self, transfer: int, bursts: int) -> int:
+        memory = self._memory
         if not self._free_slots:
-            old = len(self._names)
-            grown = np.zeros((2 * old, lo.N_TRANSFER), np.int64)
-            grown[:old] = self._state.transfer
-            done = np.zeros(2 * old, np.int64)
-            done[:old] = self._state.done
-            self._state = self._state._replace(transfer=grown, done=done)
-            self._names += [-1] * old
-            self._free_slots = list(range(2 * old - 1, old - 1, -1))
+            size = len(self._names)
+            memory.transfer = np.concatenate([memory.transfer, np.zeros_like(memory.transfer)])
+            self._names += [-1] * size
+            self._free_slots = list(range(2 * size - 1, size - 1, -1))
         slot = self._free_slots.pop()
         self._names[slot] = transfer
-        self._state.transfer[slot] = (bursts, 0)
+        memory.transfer[slot, lo.T_REMAINING] = bursts
+        memory.transfer[slot, lo.T_END] = 0
         return slot
 
     def _reserve(self, stream: int, bursts: int) -> None:
-        rings = slice(stream, None, MAX_STREAMS)
-        needed = int(self._state.offer_count[rings].max()) + bursts
-        capacity = self._state.offers.shape[1]
+        memory = self._memory
+        needed = int(memory.ring[stream::MAX_STREAMS, lo.RG_COUNT].max()) + bursts
+        capacity = memory.offers.shape[1]
         if needed <= capacity:
             return
         while capacity < needed:
             capacity *= 2
-        old = self._state.offers
-        grown = np.zeros((old.shape[0], capacity, lo.N_OFFER), np.int64)
-        for ring, (first, count) in enumerate(zip(self._state.offer_first, self._state.offer_count, strict=True)):
-            grown[ring, :count] = np.roll(old[ring], -first, axis=0)[:count]
-        self._state.offer_first[:] = 0
-        self._state = self._state._replace(offers=grown)
+        grown = np.zeros((memory.offers.shape[0], capacity, lo.N_OFFER), np.int64)
+        for ring, (first, count) in enumerate(memory.ring.tolist()):
+            wrapped = max(0, first + count - memory.offers.shape[1])
+            grown[ring, : count - wrapped] = memory.offers[ring, first : first + count - wrapped]
+            grown[ring, count - wrapped : count] = memory.offers[ring, :wrapped]
+        memory.ring[:, lo.RG_FIRST] = 0
+        memory.offers = grown

@@ -3,320 +3,329 @@
 from __future__ import annotations
 
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.layout import State, Tables
-from accelsim.jit import kernel
+from accelsim.hardware.dram.layout import Words
+from accelsim.jit import inlined_kernel
 
 
-@kernel
+@inlined_kernel
 def filter_slot(burst: int) -> int:
-    """Slot of a burst in the filter of queued writes."""
-    return (burst ^ (burst >> 8) ^ (burst >> 17)) & (lo.FILTER_SLOTS - 1)
+    """Column of a burst in the channel's filter of queued writes."""
+    return lo.CH_FILTER + ((burst ^ (burst >> 8) ^ (burst >> 17)) & (lo.FILTER_SLOTS - 1))
 
 
-@kernel
-def operating_point(tables: Tables, bank: int, row: int) -> int:
-    """Operating point of a row."""
-    if tables.config[lo.CF_OPS] == 1:
-        return 0
-    at = tables.point_first[bank]
-    end = tables.point_first[bank + 1]
-    while at + 1 < end and tables.point_row[at + 1] <= row:
-        at += 1
-    return tables.point[at]
-
-
-@kernel
+@inlined_kernel
 def start_constraints(
-    tables: Tables, state: State, cycle: int, command: int, channel: int, rank: int, bank: int, point: int
+    config: Words, rules: Words, channel: Words, rank: Words, group: Words, bank: Words, cycle: int, command: int, c: int, r: int, b: int, point: int
 ) -> None:
-    """Raise the ready times that a command at `cycle` implies; `bank` is -1 for commands to a whole rank."""
-    base = command * 4
-    for i in range(tables.first[base], tables.first[base + 1]):
-        time = cycle + tables.latency[i, point]
-        follow = tables.following[i]
-        state.ready_channel[channel, follow] = max(state.ready_channel[channel, follow], time)
-    for i in range(tables.first[base + 1], tables.first[base + 2]):
-        follow = tables.following[i]
-        time = cycle + tables.latency[i, point]
-        if tables.sibling[i]:
-            ranks = tables.config[lo.CF_RANKS]
-            for other in range(channel * ranks, channel * ranks + ranks):
-                if other != rank:
-                    state.ready_rank[other, follow] = max(state.ready_rank[other, follow], time)
+    """Raise the ready times that a command at `cycle` implies; bank `b` is -1 for commands to a whole rank."""
+    base = lo.CF_FIRST + 4 * command
+    for i in range(config[base], config[base + 1]):
+        at = lo.CH_READY + rules[i, lo.R_FOLLOWING]
+        channel[c, at] = max(channel[c, at], cycle + rules[i, lo.R_LATENCY + point])
+    for i in range(config[base + 1], config[base + 2]):
+        at = lo.RK_READY + rules[i, lo.R_FOLLOWING]
+        time = cycle + rules[i, lo.R_LATENCY + point]
+        if rules[i, lo.R_SIBLING]:
+            for other in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
+                if other != r:
+                    rank[other, at] = max(rank[other, at], time)
             continue
-        slot = tables.slot[i]
-        if slot >= 0:
-            newest = state.history_at[rank, slot] + 1
-            state.history[rank, slot, newest % lo.WINDOW_SLOTS] = cycle
-            state.history_at[rank, slot] = newest
-            if newest < tables.window[i]:
+        window = rules[i, lo.R_WINDOW]
+        if window > 1:
+            slot = rules[i, lo.R_SLOT]
+            newest = rank[r, lo.RK_HISTORY_AT + slot] + 1
+            first = lo.RK_HISTORY + lo.WINDOW_SLOTS * slot
+            rank[r, first + newest % lo.WINDOW_SLOTS] = cycle
+            rank[r, lo.RK_HISTORY_AT + slot] = newest
+            if newest < window:
                 continue
-            time += state.history[rank, slot, (newest - tables.window[i] + 1) % lo.WINDOW_SLOTS] - cycle
-        state.ready_rank[rank, follow] = max(state.ready_rank[rank, follow], time)
-    if bank < 0:
+            time += rank[r, first + (newest - window + 1) % lo.WINDOW_SLOTS] - cycle
+        rank[r, at] = max(rank[r, at], time)
+    if b < 0:
         return
-    group = tables.bank_group[bank]
-    for i in range(tables.first[base + 2], tables.first[base + 3]):
-        time = cycle + tables.latency[i, point]
-        follow = tables.following[i]
-        state.ready_group[group, follow] = max(state.ready_group[group, follow], time)
-    for i in range(tables.first[base + 3], tables.first[base + 4]):
-        time = cycle + tables.latency[i, point]
-        follow = tables.following[i]
-        state.ready_bank[bank, follow] = max(state.ready_bank[bank, follow], time)
+    g = bank[b, lo.BK_GROUP]
+    for i in range(config[base + 2], config[base + 3]):
+        at = rules[i, lo.R_FOLLOWING]
+        group[g, at] = max(group[g, at], cycle + rules[i, lo.R_LATENCY + point])
+    for i in range(config[base + 3], config[base + 4]):
+        at = lo.BK_READY + rules[i, lo.R_FOLLOWING]
+        bank[b, at] = max(bank[b, at], cycle + rules[i, lo.R_LATENCY + point])
 
 
-@kernel
-def log_command(
-    tables: Tables, state: State, cycle: int, command: int, channel: int, rank: int, bank: int, row: int
-) -> None:
-    """Append to the command log, if one is kept; banks are logged within their rank."""
-    if tables.config[lo.CF_LOG]:
-        at = state.common[lo.G_LOGGED]
-        state.log[at, lo.L_CYCLE] = cycle
-        state.log[at, lo.L_COMMAND] = command
-        state.log[at, lo.L_CHANNEL] = channel
-        state.log[at, lo.L_RANK] = rank - channel * tables.config[lo.CF_RANKS]
-        state.log[at, lo.L_BANK] = bank - rank * tables.config[lo.CF_BANKS] if bank >= 0 else -1
-        state.log[at, lo.L_ROW] = row
-        state.common[lo.G_LOGGED] = at + 1
+@inlined_kernel
+def log_command(config: Words, stats: Words, log: Words, cycle: int, command: int, c: int, r: int, b: int, row: int) -> None:
+    """Append to the command log, if one is kept; ranks are logged within their channel, banks within their rank."""
+    if config[lo.CF_LOG]:
+        at = stats[lo.G_LOGGED]
+        log[at, lo.L_CYCLE] = cycle
+        log[at, lo.L_COMMAND] = command
+        log[at, lo.L_CHANNEL] = c
+        log[at, lo.L_RANK] = r - c * config[lo.CF_RANKS]
+        log[at, lo.L_BANK] = b - r * config[lo.CF_BANKS] if b >= 0 else -1
+        log[at, lo.L_ROW] = row
+        stats[lo.G_LOGGED] = at + 1
 
 
-@kernel
-def count_traffic(state: State, cycle: int, is_write: int) -> None:
-    """Add a burst to the histogram over time; when time runs out of it, bins are joined in pairs."""
-    width = state.common[lo.G_BIN_CYCLES]
-    while cycle >= width * lo.TRAFFIC_BINS:
+@inlined_kernel
+def widen_bins(stats: Words, cycle: int) -> None:
+    """Join the time bins in pairs until `cycle` lies in one of them."""
+    while cycle >= stats[lo.G_BIN_CYCLES] * lo.TRAFFIC_BINS:
         for side in range(2):
+            first = lo.G_TRAFFIC + side * lo.TRAFFIC_BINS
             for i in range(lo.TRAFFIC_BINS // 2):
-                state.traffic[side, i] = state.traffic[side, 2 * i] + state.traffic[side, 2 * i + 1]
+                stats[first + i] = stats[first + 2 * i] + stats[first + 2 * i + 1]
             for i in range(lo.TRAFFIC_BINS // 2, lo.TRAFFIC_BINS):
-                state.traffic[side, i] = 0
-        width *= 2
-        state.common[lo.G_BIN_CYCLES] = width
-    state.traffic[is_write, cycle // width] += 1
+                stats[first + i] = 0
+        stats[lo.G_BIN_CYCLES] *= 2
 
 
-@kernel
-def finish_part(state: State, slot: int, cycle: int) -> None:
+@inlined_kernel
+def finish_part(transfer: Words, stats: Words, slot: int, cycle: int) -> None:
     """One burst of a transfer is done at `cycle`."""
-    state.transfer[slot, lo.T_REMAINING] -= 1
-    state.transfer[slot, lo.T_DONE] = max(state.transfer[slot, lo.T_DONE], cycle)
-    if state.transfer[slot, lo.T_REMAINING] == 0:
-        state.done[state.common[lo.G_DONE]] = slot
-        state.common[lo.G_DONE] += 1
+    transfer[slot, lo.T_END] = max(transfer[slot, lo.T_END], cycle)
+    remaining = transfer[slot, lo.T_REMAINING] - 1
+    transfer[slot, lo.T_REMAINING] = remaining
+    if remaining == 0:
+        transfer[stats[lo.G_DONE], lo.T_LIST_DONE] = slot
+        stats[lo.G_DONE] += 1
 
 
-@kernel
-def count_latency(state: State, channel: int, latency: int) -> None:
+@inlined_kernel
+def count_latency(channel: Words, stats: Words, c: int, latency: int) -> None:
     """Add a read to the latency statistics."""
-    state.latencies[min(latency, lo.LATENCY_BINS - 1)] += 1
-    state.channel[channel, lo.CH_LATENCY_SUM] += latency
-    state.channel[channel, lo.CH_LATENCY_COUNT] += 1
-    state.channel[channel, lo.CH_LATENCY_MAX] = max(state.channel[channel, lo.CH_LATENCY_MAX], latency)
+    stats[lo.G_LATENCIES + min(latency, lo.LATENCY_BINS - 1)] += 1
+    channel[c, lo.CH_LATENCY_SUM] += latency
+    channel[c, lo.CH_LATENCY_COUNT] += 1
+    channel[c, lo.CH_LATENCY_MAX] = max(channel[c, lo.CH_LATENCY_MAX], latency)
 
 
-@kernel
-def unlink(state: State, channel: int, entry: int) -> None:
+@inlined_kernel
+def unlink(config: Words, channel: Words, bank: Words, entry: Words, c: int, e: int) -> None:
     """Take an entry out of its queue."""
-    is_write = state.entry[entry, lo.E_WRITE]
-    row = 2 * state.entry[entry, lo.E_BANK] + is_write
-    before = state.entry[entry, lo.E_PREV]
-    after = state.entry[entry, lo.E_NEXT]
+    is_write = entry[e, lo.E_WRITE]
+    b = entry[e, lo.E_BANK]
+    queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
+    before = entry[e, lo.E_PREV]
+    after = entry[e, lo.E_NEXT]
     if before >= 0:
-        state.entry[before, lo.E_NEXT] = after
+        entry[before, lo.E_NEXT] = after
     else:
-        state.queue[row, lo.Q_HEAD] = after
+        bank[b, queue + lo.Q_HEAD] = after
     if after >= 0:
-        state.entry[after, lo.E_PREV] = before
+        entry[after, lo.E_PREV] = before
     else:
-        state.queue[row, lo.Q_TAIL] = before
-    state.channel[channel, lo.CH_READS + is_write] -= 1
+        bank[b, queue + lo.Q_TAIL] = before
+    channel[c, lo.CH_READS + is_write] -= 1
     if is_write:
-        state.write_filter[channel, filter_slot(state.entry[entry, lo.E_BURST])] -= 1
+        channel[c, filter_slot(entry[e, lo.E_BURST])] -= 1
     if before < 0 and after < 0:
-        place = state.queue[row, lo.Q_PLACE]
-        last = state.channel[channel, lo.CH_PENDING + is_write] - 1
-        moved = state.pending[2 * channel + is_write, last]
-        state.pending[2 * channel + is_write, place] = moved
-        state.queue[2 * moved + is_write, lo.Q_PLACE] = place
-        state.channel[channel, lo.CH_PENDING + is_write] = last
+        first = c * config[lo.CF_RANKS] * config[lo.CF_BANKS]
+        last = channel[c, lo.CH_PENDING + is_write] - 1
+        place = bank[b, queue + lo.Q_PLACE]
+        moved = bank[first + last, lo.BK_LIST + is_write]
+        bank[first + place, lo.BK_LIST + is_write] = moved
+        bank[moved, queue + lo.Q_PLACE] = place
+        channel[c, lo.CH_PENDING + is_write] = last
 
 
-@kernel
-def sort_queue(state: State, bank: int, row: int) -> None:
+@inlined_kernel
+def sort_queues(bank: Words, entry: Words, b: int, row: int) -> None:
     """After a row was opened: find the oldest request for it and the oldest for another row, in both queues."""
     for is_write in range(2):
+        queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
         hit = -1
         other = -1
-        entry = state.queue[2 * bank + is_write, lo.Q_HEAD]
-        while entry >= 0 and (hit < 0 or other < 0):
-            if state.entry[entry, lo.E_ROW] == row:
+        e = bank[b, queue + lo.Q_HEAD]
+        while e >= 0 and (hit < 0 or other < 0):
+            if entry[e, lo.E_ROW] == row:
                 if hit < 0:
-                    hit = entry
+                    hit = e
             elif other < 0:
-                other = entry
-            entry = state.entry[entry, lo.E_NEXT]
-        state.queue[2 * bank + is_write, lo.Q_HIT] = hit
-        state.queue[2 * bank + is_write, lo.Q_OTHER] = other
+                other = e
+            e = entry[e, lo.E_NEXT]
+        bank[b, queue + lo.Q_HIT] = hit
+        bank[b, queue + lo.Q_OTHER] = other
 
 
-@kernel
-def close_bank(state: State, rank: int, bank: int, cycle: int) -> None:
+@inlined_kernel
+def close_bank(rank: Words, bank: Words, r: int, b: int, cycle: int) -> None:
     """A bank is precharged; the rank stays active until `cycle` at least."""
-    state.bank[bank, lo.BK_ROW] = -1
-    state.rank[rank, lo.RK_OPEN] -= 1
-    state.rank[rank, lo.RK_ACTIVE_TO] = max(state.rank[rank, lo.RK_ACTIVE_TO], cycle)
+    bank[b, lo.BK_ROW] = -1
+    rank[r, lo.RK_OPEN] -= 1
+    rank[r, lo.RK_ACTIVE_TO] = max(rank[r, lo.RK_ACTIVE_TO], cycle)
 
 
-@kernel
-def begin_active(state: State, rank: int, cycle: int) -> None:
+@inlined_kernel
+def begin_active(rank: Words, r: int, cycle: int) -> None:
     """The rank becomes active at `cycle`, or stays so."""
-    if state.rank[rank, lo.RK_OPEN] == 0 and cycle > state.rank[rank, lo.RK_ACTIVE_TO]:
-        state.rank[rank, lo.RK_ACTIVE_SUM] += state.rank[rank, lo.RK_ACTIVE_TO] - state.rank[rank, lo.RK_ACTIVE_FROM]
-        state.rank[rank, lo.RK_ACTIVE_FROM] = cycle
-        state.rank[rank, lo.RK_ACTIVE_TO] = cycle
+    if rank[r, lo.RK_OPEN] == 0 and cycle > rank[r, lo.RK_ACTIVE_TO]:
+        rank[r, lo.RK_ACTIVE_SUM] += rank[r, lo.RK_ACTIVE_TO] - rank[r, lo.RK_ACTIVE_FROM]
+        rank[r, lo.RK_ACTIVE_FROM] = cycle
+        rank[r, lo.RK_ACTIVE_TO] = cycle
 
 
-@kernel
-def issue_activate(tables: Tables, state: State, channel: int, entry: int, cycle: int) -> None:
-    """Open the row of a queued request, which from now on has the bank for itself until it is served."""
-    bank = state.entry[entry, lo.E_BANK]
-    rank = tables.bank_rank[bank]
-    row = state.entry[entry, lo.E_ROW]
-    point = operating_point(tables, bank, row)
-    begin_active(state, rank, cycle)
-    state.rank[rank, lo.RK_OPEN] += 1
-    state.bank[bank, lo.BK_ROW] = row
-    state.bank[bank, lo.BK_POINT] = point
-    state.bank[bank, lo.BK_OPENED] = cycle
-    state.bank[bank, lo.BK_ACTIVE] = entry
-    state.bank[bank, lo.BK_ROW_HITS] = 0
-    state.bank[bank, lo.BK_ACTS] += 1
-    unlink(state, channel, entry)
-    sort_queue(state, bank, row)
-    opened = state.channel[channel, lo.CH_ACTIVE]
-    state.opened[channel, opened] = bank
-    state.bank[bank, lo.BK_PLACE] = opened
-    state.channel[channel, lo.CH_ACTIVE] = opened + 1
-    state.counts[rank, point, lo.ACT] += 1
-    start_constraints(tables, state, cycle, lo.ACT, channel, rank, bank, point)
-    log_command(tables, state, cycle, lo.ACT, channel, rank, bank, row)
+@inlined_kernel
+def open_row(config: Words, points: Words, channel: Words, rank: Words, bank: Words, entry: Words, cycle: int, c: int, e: int) -> int:
+    """Open the row of a queued request, which then has the bank for itself until it is served; return its point."""
+    b = entry[e, lo.E_BANK]
+    r = bank[b, lo.BK_RANK]
+    row = entry[e, lo.E_ROW]
+    at = bank[b, lo.BK_POINTS]
+    if config[lo.CF_POINTS] > 1:
+        while points[at + 1, lo.P_ROW] <= row and points[at + 1, lo.P_ROW] > 0:
+            at += 1
+    begin_active(rank, r, cycle)
+    rank[r, lo.RK_OPEN] += 1
+    bank[b, lo.BK_ROW] = row
+    bank[b, lo.BK_POINT] = points[at, lo.P_POINT]
+    bank[b, lo.BK_OPENED] = cycle
+    bank[b, lo.BK_OPENER] = e
+    bank[b, lo.BK_ROW_HITS] = 0
+    bank[b, lo.BK_ACTS] += 1
+    unlink(config, channel, bank, entry, c, e)
+    sort_queues(bank, entry, b, row)
+    place = channel[c, lo.CH_OPENED]
+    bank[c * config[lo.CF_RANKS] * config[lo.CF_BANKS] + place, lo.BK_LIST_OPENED] = b
+    bank[b, lo.BK_PLACE] = place
+    channel[c, lo.CH_OPENED] = place + 1
+    return points[at, lo.P_POINT]
 
 
-@kernel
-def issue_precharge(tables: Tables, state: State, channel: int, rank: int, bank: int, cycle: int) -> None:
-    """Close one bank."""
-    point = state.bank[bank, lo.BK_POINT]
-    row = state.bank[bank, lo.BK_ROW]
-    close_bank(state, rank, bank, cycle)
-    state.counts[rank, point, lo.PRE] += 1
-    start_constraints(tables, state, cycle, lo.PRE, channel, rank, bank, point)
-    log_command(tables, state, cycle, lo.PRE, channel, rank, bank, row)
-
-
-@kernel
-def issue_access(tables: Tables, state: State, channel: int, entry: int, cycle: int) -> None:
-    """Read or write, with auto-precharge under the closed-page policy when nobody else wants the row."""
-    bank = state.entry[entry, lo.E_BANK]
-    rank = tables.bank_rank[bank]
-    is_write = state.entry[entry, lo.E_WRITE]
-    row = state.entry[entry, lo.E_ROW]
-    point = state.bank[bank, lo.BK_POINT]
-    if state.bank[bank, lo.BK_ACTIVE] == entry:
-        state.bank[bank, lo.BK_ACTIVE] = -1
-        last = state.channel[channel, lo.CH_ACTIVE] - 1
-        moved = state.opened[channel, last]
-        place = state.bank[bank, lo.BK_PLACE]
-        state.opened[channel, place] = moved
-        state.bank[moved, lo.BK_PLACE] = place
-        state.channel[channel, lo.CH_ACTIVE] = last
+@inlined_kernel
+def take_out(config: Words, channel: Words, bank: Words, entry: Words, c: int, e: int) -> None:
+    """Take a request that is being served out of its queue or out of the list of opened ones."""
+    b = entry[e, lo.E_BANK]
+    if bank[b, lo.BK_OPENER] == e:
+        first = c * config[lo.CF_RANKS] * config[lo.CF_BANKS]
+        bank[b, lo.BK_OPENER] = -1
+        last = channel[c, lo.CH_OPENED] - 1
+        moved = bank[first + last, lo.BK_LIST_OPENED]
+        place = bank[b, lo.BK_PLACE]
+        bank[first + place, lo.BK_LIST_OPENED] = moved
+        bank[moved, lo.BK_PLACE] = place
+        channel[c, lo.CH_OPENED] = last
     else:
-        following = state.entry[entry, lo.E_NEXT]
-        while following >= 0 and state.entry[following, lo.E_ROW] != row:
-            following = state.entry[following, lo.E_NEXT]
-        state.queue[2 * bank + is_write, lo.Q_HIT] = following
-        unlink(state, channel, entry)
-    state.bank[bank, lo.BK_ROW_HITS] += 1
+        following = entry[e, lo.E_NEXT]
+        while following >= 0 and entry[following, lo.E_ROW] != entry[e, lo.E_ROW]:
+            following = entry[following, lo.E_NEXT]
+        bank[b, lo.BK_QUEUE + lo.N_QUEUE * entry[e, lo.E_WRITE] + lo.Q_HIT] = following
+        unlink(config, channel, bank, entry, c, e)
+
+
+@inlined_kernel
+def serve(
+    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, transfer: Words, stats: Words, cycle: int, c: int, e: int
+) -> int:
+    """Read or write; return the command, with auto-precharge under the closed-page policy when nobody wants the row."""
+    b = entry[e, lo.E_BANK]
+    r = bank[b, lo.BK_RANK]
+    is_write = entry[e, lo.E_WRITE]
+    take_out(config, channel, bank, entry, c, e)
+    bank[b, lo.BK_ROW_HITS] += 1
     command = lo.WR if is_write else lo.RD
-    if (
-        tables.config[lo.CF_CLOSED]
-        and state.bank[bank, lo.BK_ACTIVE] < 0
-        and state.queue[2 * bank, lo.Q_HIT] < 0
-        and state.queue[2 * bank + 1, lo.Q_HIT] < 0
-    ):
-        command = lo.WRA if is_write else lo.RDA
-        wait = tables.config[lo.CF_WRITE_TO_PRECHARGE] if is_write else tables.config[lo.CF_READ_TO_PRECHARGE]
-        ras = state.bank[bank, lo.BK_OPENED] + tables.row_active[point]
-        close_bank(state, rank, bank, max(cycle + wait, ras))
-    state.counts[rank, point, command] += 1
-    start_constraints(tables, state, cycle, command, channel, rank, bank, point)
-    log_command(tables, state, cycle, command, channel, rank, bank, row)
-    latency = tables.config[lo.CF_WRITE_LATENCY] if is_write else tables.config[lo.CF_READ_LATENCY]
-    state.channel[channel, lo.CH_LAST_DATA] = max(state.channel[channel, lo.CH_LAST_DATA], cycle + latency)
-    count_traffic(state, cycle, is_write)
+    if config[lo.CF_CLOSED]:
+        wanted = max(bank[b, lo.BK_QUEUE + lo.Q_HIT], bank[b, lo.BK_QUEUE + lo.N_QUEUE + lo.Q_HIT])
+        if max(wanted, bank[b, lo.BK_OPENER]) < 0:
+            command = lo.WRA if is_write else lo.RDA
+            wait = config[lo.CF_READ_TO_PRECHARGE + is_write]
+            restored = bank[b, lo.BK_OPENED] + config[lo.CF_ROW_ACTIVE + bank[b, lo.BK_POINT]]
+            close_bank(rank, bank, r, b, max(cycle + wait, restored))
+    end = cycle + config[lo.CF_READ_LATENCY + is_write]
+    channel[c, lo.CH_LAST_DATA] = max(channel[c, lo.CH_LAST_DATA], end)
+    widen_bins(stats, cycle)
+    stats[lo.G_TRAFFIC + is_write * lo.TRAFFIC_BINS + cycle // stats[lo.G_BIN_CYCLES]] += 1
     if not is_write:
-        count_latency(state, channel, cycle + latency - state.entry[entry, lo.E_ARRIVE])
-        finish_part(state, state.entry[entry, lo.E_TRANSFER], cycle + latency)
-    state.rank[rank, lo.RK_WAITING] -= 1
-    free = state.channel[channel, lo.CH_FREE]
-    state.free[channel, free] = entry
-    state.channel[channel, lo.CH_FREE] = free + 1
+        count_latency(channel, stats, c, end - entry[e, lo.E_ARRIVE])
+        finish_part(transfer, stats, entry[e, lo.E_TRANSFER], end)
+    rank[r, lo.RK_WAITING] -= 1
+    free = channel[c, lo.CH_FREE]
+    entry[c * config[lo.CF_ENTRIES] + free, lo.E_LIST_FREE] = e
+    channel[c, lo.CH_FREE] = free + 1
+    return command
 
 
-@kernel
-def issue_to_rank(tables: Tables, state: State, channel: int, rank: int, command: int, cycle: int) -> None:
-    """Precharge all banks, refresh, or enter or leave power-down."""
-    per_rank = tables.config[lo.CF_BANKS]
-    count_at = 0
-    if command == lo.PREA:
-        for bank in range(rank * per_rank, rank * per_rank + per_rank):
-            if state.bank[bank, lo.BK_ROW] >= 0:
-                count_at = state.bank[bank, lo.BK_POINT]
-                close_bank(state, rank, bank, cycle)
-                start_constraints(tables, state, cycle, command, channel, rank, -1, count_at)
-    else:
-        start_constraints(tables, state, cycle, command, channel, rank, -1, 0)
-    if command == lo.REF:
-        begin_active(state, rank, cycle)
-        state.rank[rank, lo.RK_ACTIVE_TO] = cycle + tables.config[lo.CF_REFRESH_CYCLES]
-        state.rank[rank, lo.RK_REFRESH_WAITS] -= 1
-        state.channel[channel, lo.CH_REFRESH_WAITS] -= 1
+@inlined_kernel
+def change_rank(config: Words, channel: Words, rank: Words, cycle: int, c: int, r: int, command: int) -> None:
+    """State of a rank after a refresh, or when it enters or leaves power-down."""
+    if command == lo.REF or command == lo.REFB:
+        begin_active(rank, r, cycle)
+        until = cycle + config[lo.CF_REFRESH_CYCLES + command - lo.REF]
+        rank[r, lo.RK_ACTIVE_TO] = max(rank[r, lo.RK_ACTIVE_TO], until)
+        rank[r, lo.RK_REFRESH_WAITS] -= 1
+        channel[c, lo.CH_REFRESH_WAITS] -= 1
+        if command == lo.REFB:
+            rank[r, lo.RK_REFRESH_BANK] = (rank[r, lo.RK_REFRESH_BANK] + 1) % config[lo.CF_BANKS]
     elif command == lo.PDE:
-        state.rank[rank, lo.RK_DOWN] = 2 if state.rank[rank, lo.RK_OPEN] > 0 else 1
-        state.rank[rank, lo.RK_DOWN_FROM] = cycle
-    elif command == lo.PDX:
-        total = lo.RK_ACTIVE_DOWN_SUM if state.rank[rank, lo.RK_DOWN] == 2 else lo.RK_DOWN_SUM
-        state.rank[rank, total] += cycle - state.rank[rank, lo.RK_DOWN_FROM]
-        state.rank[rank, lo.RK_DOWN] = 0
-    state.counts[rank, count_at, command] += 1
-    log_command(tables, state, cycle, command, channel, rank, -1, -1)
+        rank[r, lo.RK_DOWN] = 2 if rank[r, lo.RK_OPEN] > 0 else 1
+        rank[r, lo.RK_DOWN_FROM] = cycle
+    else:
+        total = lo.RK_ACTIVE_DOWN_SUM if rank[r, lo.RK_DOWN] == 2 else lo.RK_DOWN_SUM
+        rank[r, total] += cycle - rank[r, lo.RK_DOWN_FROM]
+        rank[r, lo.RK_DOWN] = 0
 
 
-@kernel
-def issue_bank_refresh(tables: Tables, state: State, channel: int, rank: int, bank: int, cycle: int) -> None:
-    """Refresh one bank and pass the turn on."""
-    begin_active(state, rank, cycle)
-    until = cycle + tables.config[lo.CF_BANK_REFRESH_CYCLES]
-    state.rank[rank, lo.RK_ACTIVE_TO] = max(state.rank[rank, lo.RK_ACTIVE_TO], until)
-    state.rank[rank, lo.RK_REFRESH_WAITS] -= 1
-    state.channel[channel, lo.CH_REFRESH_WAITS] -= 1
-    state.rank[rank, lo.RK_REFRESH_BANK] = (bank - rank * tables.config[lo.CF_BANKS] + 1) % tables.config[lo.CF_BANKS]
-    state.counts[rank, 0, lo.REFB] += 1
-    start_constraints(tables, state, cycle, lo.REFB, channel, rank, bank, 0)
-    log_command(tables, state, cycle, lo.REFB, channel, rank, bank, -1)
+@inlined_kernel
+def precharge_all(
+    config: Words, rules: Words, channel: Words, rank: Words, group: Words, bank: Words, cycle: int, c: int, r: int
+) -> None:
+    """Close all banks of a rank; the slowest operating point among the open rows decides."""
+    for b in range(r * config[lo.CF_BANKS], (r + 1) * config[lo.CF_BANKS]):
+        if bank[b, lo.BK_ROW] >= 0:
+            close_bank(rank, bank, r, b, cycle)
+            start_constraints(config, rules, channel, rank, group, bank, cycle, lo.PREA, c, r, -1, bank[b, lo.BK_POINT])
 
 
-@kernel
-def count_outcome(state: State, channel: int, bank: int, entry: int, command: int) -> None:
+@inlined_kernel
+def count_outcome(channel: Words, bank: Words, entry: Words, c: int, b: int, e: int, command: int) -> None:
     """Count a request as hit, miss or conflict by its first command."""
-    if state.entry[entry, lo.E_COUNTED]:
+    if entry[e, lo.E_COUNTED]:
         return
-    state.entry[entry, lo.E_COUNTED] = 1
+    entry[e, lo.E_COUNTED] = 1
     kind = 0
     if command == lo.ACT:
         kind = 1
     elif command == lo.PRE:
         kind = 2
-    state.channel[channel, lo.CH_HITS + kind] += 1
-    state.bank[bank, lo.BK_HITS + kind] += 1
+    channel[c, lo.CH_HITS + kind] += 1
+    bank[b, lo.BK_HITS + kind] += 1
+
+
+@inlined_kernel
+def issue(
+    config: Words, rules: Words, points: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, transfer: Words,
+    stats: Words, log: Words, cycle: int, c: int,
+) -> None:  # fmt: skip
+    """Issue the command that won in a channel."""
+    command = channel[c, lo.CH_CAND_COMMAND]
+    e = channel[c, lo.CH_CAND_ENTRY]
+    b = channel[c, lo.CH_CAND_UNIT]
+    point = 0
+    row = -1
+    if command == lo.PREA or command == lo.REF or command >= lo.PDE:
+        r = b
+        b = -1
+        if command == lo.PREA:
+            precharge_all(config, rules, channel, rank, group, bank, cycle, c, r)
+        else:
+            change_rank(config, channel, rank, cycle, c, r, command)
+    else:
+        r = bank[b, lo.BK_RANK]
+        if e >= 0:
+            count_outcome(channel, bank, entry, c, b, e, command)
+        if command == lo.REFB:
+            change_rank(config, channel, rank, cycle, c, r, command)
+        elif command == lo.ACT:
+            point = open_row(config, points, channel, rank, bank, entry, cycle, c, e)
+            row = bank[b, lo.BK_ROW]
+        else:
+            point = bank[b, lo.BK_POINT]
+            row = bank[b, lo.BK_ROW]
+            if command == lo.PRE:
+                close_bank(rank, bank, r, b, cycle)
+            else:
+                command = serve(config, channel, rank, bank, entry, transfer, stats, cycle, c, e)
+    if command != lo.PREA:
+        start_constraints(config, rules, channel, rank, group, bank, cycle, command, c, r, b, point)
+    rank[r, lo.RK_COUNTS + lo.N_COMMANDS * point + command] += 1
+    rank[r, lo.RK_LAST] = cycle
+    log_command(config, stats, log, cycle, command, c, r, b, row)

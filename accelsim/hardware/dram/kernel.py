@@ -1,4 +1,4 @@
-"""The DRAM controller as a state machine: which command issues when, resumable at any cycle.
+"""The DRAM controller as a state machine, resumable at any cycle.
 
 In cycle `n` a channel first issues at most one command, then accepts at most one offered request, which therefore can
 be served from cycle ``n + 1`` on. Nothing is done in cycles in which nothing can happen: at the end of each step the
@@ -11,378 +11,153 @@ issue wins (FR-FCFS); a row is not closed while the request it was opened for st
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.issue import (
-    count_latency,
-    count_outcome,
-    filter_slot,
-    finish_part,
-    issue_access,
-    issue_activate,
-    issue_bank_refresh,
-    issue_precharge,
-    issue_to_rank,
-)
-from accelsim.hardware.dram.layout import State, Tables
-from accelsim.jit import kernel
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-_OPENED, _REFRESH, _QUEUED, _IDLE = range(4)
+from accelsim.hardware.dram.issue import count_latency, filter_slot, finish_part, issue
+from accelsim.hardware.dram.layout import Words
+from accelsim.hardware.dram.schedule import scan
+from accelsim.jit import inlined_kernel, kernel
 
 
-@kernel
-def earliest(tables: Tables, state: State, channel: int, rank: int, bank: int, command: int, floor: int) -> int:
-    """First cycle, not before `floor`, in which no constraint stands against a command to a bank."""
-    return max(
-        max(floor, state.ready_bank[bank, command]),
-        max(
-            state.ready_group[tables.bank_group[bank], command],
-            max(state.ready_rank[rank, command], state.ready_channel[channel, command]),
-        ),
-    )
-
-
-@kernel
-def keep(state: State, channel: int, time: int, kind: int, command: int, entry: int, unit: int) -> None:
-    """Note the command that wins next."""
-    state.channel[channel, lo.CH_CAND_TIME] = time
-    state.channel[channel, lo.CH_CAND_KIND] = kind
-    state.channel[channel, lo.CH_CAND_COMMAND] = command
-    state.channel[channel, lo.CH_CAND_ENTRY] = entry
-    state.channel[channel, lo.CH_CAND_UNIT] = unit
-
-
-@kernel
-def choose_mode(tables: Tables, state: State, channel: int) -> None:
-    """Turn from reads to writes or back."""
-    reads = state.channel[channel, lo.CH_READS]
-    writes = state.channel[channel, lo.CH_WRITES]
-    if state.channel[channel, lo.CH_WRITE_MODE]:
-        if writes < tables.config[lo.CF_WRITE_LOW] and reads:
-            state.channel[channel, lo.CH_WRITE_MODE] = 0
-    elif writes > tables.config[lo.CF_WRITE_HIGH] or reads == 0:
-        state.channel[channel, lo.CH_WRITE_MODE] = 1
-
-
-@kernel
-def scan_opened(tables: Tables, state: State, channel: int, floor: int) -> None:
-    """Find the opened request that is served first."""
-    best = lo.NEVER
-    best_arrive = lo.NEVER
-    for place in range(state.channel[channel, lo.CH_ACTIVE]):
-        bank = state.opened[channel, place]
-        entry = state.bank[bank, lo.BK_ACTIVE]
-        command = lo.WR if state.entry[entry, lo.E_WRITE] else lo.RD
-        time = earliest(tables, state, channel, tables.bank_rank[bank], bank, command, floor)
-        arrive = state.entry[entry, lo.E_ARRIVE]
-        if time < best or (time == best and arrive < best_arrive):
-            best = time
-            best_arrive = arrive
-            keep(state, channel, time, _OPENED, command, entry, bank)
-
-
-@kernel
-def scan_refresh(tables: Tables, state: State, channel: int, floor: int) -> None:
-    """Let a waiting refresh win where it comes before what has been found so far."""
-    per_rank = tables.config[lo.CF_BANKS]
-    ranks = tables.config[lo.CF_RANKS]
-    for rank in range(channel * ranks, channel * ranks + ranks):
-        if state.rank[rank, lo.RK_REFRESH_WAITS] == 0:
-            continue
-        command = lo.REF
-        unit = rank
-        if state.rank[rank, lo.RK_DOWN]:
-            command = lo.PDX
-            time = max(floor, state.ready_rank[rank, command])
-        elif tables.config[lo.CF_PER_BANK]:
-            unit = rank * per_rank + state.rank[rank, lo.RK_REFRESH_BANK]
-            command = lo.REFB if state.bank[unit, lo.BK_ROW] < 0 else lo.PRE
-            if command == lo.PRE and state.bank[unit, lo.BK_ACTIVE] >= 0:
-                continue
-            time = earliest(tables, state, channel, rank, unit, command, floor)
-        else:
-            if state.rank[rank, lo.RK_OPEN]:
-                command = lo.PREA
-                waits = False
-                for bank in range(rank * per_rank, rank * per_rank + per_rank):
-                    waits = waits or state.bank[bank, lo.BK_ACTIVE] >= 0
-                if waits:
-                    continue
-            time = max(floor, max(state.ready_rank[rank, command], state.ready_channel[channel, command]))
-        if time < state.channel[channel, lo.CH_CAND_TIME]:
-            keep(state, channel, time, _REFRESH, command, -1, unit)
-
-
-@kernel
-def is_held_back(tables: Tables, state: State, rank: int, bank: int) -> bool:
-    """Whether a waiting refresh keeps new commands from a bank."""
-    if state.rank[rank, lo.RK_REFRESH_WAITS] == 0:
-        return False
-    if tables.config[lo.CF_PER_BANK]:
-        return bank == rank * tables.config[lo.CF_BANKS] + state.rank[rank, lo.RK_REFRESH_BANK]
-    return True
-
-
-@kernel
-def scan_queue(tables: Tables, state: State, channel: int, floor: int) -> None:
-    """Let a queued request win where its next command comes before what has been found so far."""
-    is_write = state.channel[channel, lo.CH_WRITE_MODE]
-    access = lo.WR if is_write else lo.RD
-    refreshing = state.channel[channel, lo.CH_REFRESH_WAITS] > 0
-    down = tables.config[lo.CF_POWER_DOWN] > 0
-    best = state.channel[channel, lo.CH_CAND_TIME]
-    best_arrive = -1
-    best_entry = -1
-    best_command = 0
-    for place in range(state.channel[channel, lo.CH_PENDING + is_write]):
-        bank = state.pending[2 * channel + is_write, place]
-        rank = tables.bank_rank[bank]
-        if refreshing and is_held_back(tables, state, rank, bank):
-            continue
-        row = 2 * bank + is_write
-        if down and state.rank[rank, lo.RK_DOWN]:
-            entry = state.queue[row, lo.Q_HEAD]
-            time = max(floor, state.ready_rank[rank, lo.PDX])
-            if time < best or (time == best and state.entry[entry, lo.E_ARRIVE] < best_arrive):
-                best, best_arrive, best_entry, best_command = time, state.entry[entry, lo.E_ARRIVE], entry, lo.PDX
-            continue
-        if state.bank[bank, lo.BK_ROW] < 0:
-            entry = state.queue[row, lo.Q_HEAD]
-            time = earliest(tables, state, channel, rank, bank, lo.ACT, floor)
-            if time < best or (time == best and state.entry[entry, lo.E_ARRIVE] < best_arrive):
-                best, best_arrive, best_entry, best_command = time, state.entry[entry, lo.E_ARRIVE], entry, lo.ACT
-            continue
-        entry = state.queue[row, lo.Q_HIT]
-        if entry >= 0:
-            time = earliest(tables, state, channel, rank, bank, access, floor)
-            if time < best or (time == best and state.entry[entry, lo.E_ARRIVE] < best_arrive):
-                best, best_arrive, best_entry, best_command = time, state.entry[entry, lo.E_ARRIVE], entry, access
-        entry = state.queue[row, lo.Q_OTHER]
-        if entry >= 0 and state.bank[bank, lo.BK_ACTIVE] < 0:
-            time = earliest(tables, state, channel, rank, bank, lo.PRE, floor)
-            if time < best or (time == best and state.entry[entry, lo.E_ARRIVE] < best_arrive):
-                best, best_arrive, best_entry, best_command = time, state.entry[entry, lo.E_ARRIVE], entry, lo.PRE
-    if best_entry >= 0:
-        bank = state.entry[best_entry, lo.E_BANK]
-        keep(state, channel, best, _QUEUED, best_command, best_entry, bank)
-
-
-@kernel
-def scan_idle(tables: Tables, state: State, channel: int, floor: int) -> None:
-    """Let an idle rank enter power-down where nothing else comes before."""
-    ranks = tables.config[lo.CF_RANKS]
-    for rank in range(channel * ranks, channel * ranks + ranks):
-        if state.rank[rank, lo.RK_DOWN] or state.rank[rank, lo.RK_WAITING] or state.rank[rank, lo.RK_REFRESH_WAITS]:
-            continue
-        time = state.rank[rank, lo.RK_LAST] + tables.config[lo.CF_POWER_DOWN]
-        time = max(max(floor, time), state.ready_rank[rank, lo.PDE])
-        if state.rank[rank, lo.RK_OPEN] == 0:
-            time = max(time, state.rank[rank, lo.RK_ACTIVE_TO])
-        if time < state.channel[channel, lo.CH_CAND_TIME]:
-            keep(state, channel, time, _IDLE, lo.PDE, -1, rank)
-
-
-@kernel
-def scan(tables: Tables, state: State, channel: int, floor: int) -> None:
-    """Work out the next command of a channel, not before `floor`."""
-    state.channel[channel, lo.CH_CAND_TIME] = lo.NEVER
-    if state.channel[channel, lo.CH_ACTIVE]:
-        scan_opened(tables, state, channel, floor)
-        if state.channel[channel, lo.CH_CAND_TIME] == floor:
-            return
-    if state.channel[channel, lo.CH_REFRESH_WAITS]:
-        scan_refresh(tables, state, channel, floor)
-    if state.channel[channel, lo.CH_REFRESH_WAITS] == 0 and floor < state.channel[channel, lo.CH_REFRESH_AT]:
-        choose_mode(tables, state, channel)
-    elif tables.config[lo.CF_PER_BANK] or tables.config[lo.CF_RANKS] > 1:
-        choose_mode(tables, state, channel)
-    scan_queue(tables, state, channel, floor)
-    if tables.config[lo.CF_POWER_DOWN]:
-        scan_idle(tables, state, channel, floor)
-
-
-@kernel
-def ask_refresh(tables: Tables, state: State, channel: int, cycle: int) -> None:
+@inlined_kernel
+def ask_refresh(config: Words, channel: Words, rank: Words, cycle: int, c: int) -> None:
     """Ask for the refreshes that are due."""
-    ranks = tables.config[lo.CF_RANKS]
     soonest = lo.NEVER
-    for rank in range(channel * ranks, channel * ranks + ranks):
-        if state.rank[rank, lo.RK_REFRESH_AT] <= cycle:
-            state.rank[rank, lo.RK_REFRESH_WAITS] += 1
-            state.channel[channel, lo.CH_REFRESH_WAITS] += 1
-            state.rank[rank, lo.RK_REFRESH_AT] += tables.refresh_cycles[rank]
-        soonest = min(soonest, state.rank[rank, lo.RK_REFRESH_AT])
-    state.channel[channel, lo.CH_REFRESH_AT] = soonest
+    for r in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
+        if rank[r, lo.RK_REFRESH_AT] <= cycle:
+            rank[r, lo.RK_REFRESH_WAITS] += 1
+            channel[c, lo.CH_REFRESH_WAITS] += 1
+            rank[r, lo.RK_REFRESH_AT] += rank[r, lo.RK_REFRESH_EVERY]
+        soonest = min(soonest, rank[r, lo.RK_REFRESH_AT])
+    channel[c, lo.CH_REFRESH_AT] = soonest
 
 
-@kernel
-def issue(tables: Tables, state: State, channel: int, cycle: int) -> None:
-    """Issue the command that won."""
-    command = state.channel[channel, lo.CH_CAND_COMMAND]
-    entry = state.channel[channel, lo.CH_CAND_ENTRY]
-    unit = state.channel[channel, lo.CH_CAND_UNIT]
-    rank = unit
-    if command == lo.PREA or command == lo.REF or command >= lo.PDE:
-        if entry >= 0:
-            rank = tables.bank_rank[unit]
-        issue_to_rank(tables, state, channel, rank, command, cycle)
-    else:
-        rank = tables.bank_rank[unit]
-        if entry >= 0:
-            count_outcome(state, channel, unit, entry, command)
-        if command == lo.ACT:
-            issue_activate(tables, state, channel, entry, cycle)
-        elif command == lo.PRE:
-            issue_precharge(tables, state, channel, rank, unit, cycle)
-        elif command == lo.REFB:
-            issue_bank_refresh(tables, state, channel, rank, unit, cycle)
-        else:
-            issue_access(tables, state, channel, entry, cycle)
-    state.rank[rank, lo.RK_LAST] = cycle
-
-
-@kernel
-def is_queued_write(state: State, channel: int, bank: int, burst: int) -> bool:
+@inlined_kernel
+def is_queued_write(channel: Words, bank: Words, entry: Words, c: int, b: int, burst: int) -> bool:
     """Whether a write to this very burst waits in the queue."""
-    if state.write_filter[channel, filter_slot(burst)] == 0:
+    if channel[c, filter_slot(burst)] == 0:
         return False
-    entry = state.queue[2 * bank + 1, lo.Q_HEAD]
-    while entry >= 0:
-        if state.entry[entry, lo.E_BURST] == burst:
+    e = bank[b, lo.BK_QUEUE + lo.N_QUEUE + lo.Q_HEAD]
+    while e >= 0:
+        if entry[e, lo.E_BURST] == burst:
             return True
-        entry = state.entry[entry, lo.E_NEXT]
+        e = entry[e, lo.E_NEXT]
     return False
 
 
-@kernel
-def enqueue(tables: Tables, state: State, channel: int, ring: int, at: int, cycle: int) -> None:
+@inlined_kernel
+def enqueue(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, offers: Words, cycle: int, c: int, ring_row: int, at: int) -> None:
     """Put an offered request into its queue."""
-    free = state.channel[channel, lo.CH_FREE] - 1
-    entry = state.free[channel, free]
-    state.channel[channel, lo.CH_FREE] = free
-    bank = state.offers[ring, at, lo.O_BANK]
-    row = state.offers[ring, at, lo.O_ROW]
-    burst = state.offers[ring, at, lo.O_BURST]
-    packed = state.offers[ring, at, lo.O_TRANSFER]
+    free = channel[c, lo.CH_FREE] - 1
+    e = entry[c * config[lo.CF_ENTRIES] + free, lo.E_LIST_FREE]
+    channel[c, lo.CH_FREE] = free
+    b = offers[ring_row, at, lo.O_BANK]
+    row = offers[ring_row, at, lo.O_ROW]
+    packed = offers[ring_row, at, lo.O_TRANSFER]
     is_write = packed & 1
-    state.entry[entry, lo.E_ARRIVE] = cycle
-    state.entry[entry, lo.E_BURST] = burst
-    state.entry[entry, lo.E_BANK] = bank
-    state.entry[entry, lo.E_ROW] = row
-    state.entry[entry, lo.E_TRANSFER] = packed >> 1
-    state.entry[entry, lo.E_WRITE] = is_write
-    state.entry[entry, lo.E_COUNTED] = 0
-    queue = 2 * bank + is_write
-    tail = state.queue[queue, lo.Q_TAIL]
-    state.entry[entry, lo.E_NEXT] = -1
-    state.entry[entry, lo.E_PREV] = tail
-    state.queue[queue, lo.Q_TAIL] = entry
+    queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
+    tail = bank[b, queue + lo.Q_TAIL]
+    entry[e, lo.E_ARRIVE] = cycle
+    entry[e, lo.E_BURST] = offers[ring_row, at, lo.O_BURST]
+    entry[e, lo.E_BANK] = b
+    entry[e, lo.E_ROW] = row
+    entry[e, lo.E_TRANSFER] = packed >> 1
+    entry[e, lo.E_WRITE] = is_write
+    entry[e, lo.E_COUNTED] = 0
+    entry[e, lo.E_NEXT] = -1
+    entry[e, lo.E_PREV] = tail
+    bank[b, queue + lo.Q_TAIL] = e
     if tail >= 0:
-        state.entry[tail, lo.E_NEXT] = entry
+        entry[tail, lo.E_NEXT] = e
     else:
-        state.queue[queue, lo.Q_HEAD] = entry
-        place = state.channel[channel, lo.CH_PENDING + is_write]
-        state.pending[2 * channel + is_write, place] = bank
-        state.queue[queue, lo.Q_PLACE] = place
-        state.channel[channel, lo.CH_PENDING + is_write] = place + 1
-        state.queue[queue, lo.Q_HIT] = -1
-        state.queue[queue, lo.Q_OTHER] = -1
-    which = lo.Q_HIT if state.bank[bank, lo.BK_ROW] == row else lo.Q_OTHER
-    if state.bank[bank, lo.BK_ROW] >= 0 and state.queue[queue, which] < 0:
-        state.queue[queue, which] = entry
-    state.channel[channel, lo.CH_READS + is_write] += 1
-    state.rank[tables.bank_rank[bank], lo.RK_WAITING] += 1
+        place = channel[c, lo.CH_PENDING + is_write]
+        bank[c * config[lo.CF_RANKS] * config[lo.CF_BANKS] + place, lo.BK_LIST + is_write] = b
+        channel[c, lo.CH_PENDING + is_write] = place + 1
+        bank[b, queue + lo.Q_HEAD] = e
+        bank[b, queue + lo.Q_PLACE] = place
+        bank[b, queue + lo.Q_HIT] = -1
+        bank[b, queue + lo.Q_OTHER] = -1
+    which = queue + (lo.Q_HIT if bank[b, lo.BK_ROW] == row else lo.Q_OTHER)
+    if bank[b, lo.BK_ROW] >= 0 and bank[b, which] < 0:
+        bank[b, which] = e
+    channel[c, lo.CH_READS + is_write] += 1
+    rank[bank[b, lo.BK_RANK], lo.RK_WAITING] += 1
     if is_write:
-        state.write_filter[channel, filter_slot(burst)] += 1
+        channel[c, filter_slot(entry[e, lo.E_BURST])] += 1
 
 
-@kernel
-def has_room(tables: Tables, state: State, channel: int, ring: int, at: int) -> int:
-    """Whether an offered request is accepted now: 0 not, 1 into its queue, 2 answered by a queued write."""
-    if is_queued_write(state, channel, state.offers[ring, at, lo.O_BANK], state.offers[ring, at, lo.O_BURST]):
+@inlined_kernel
+def way_in(config: Words, channel: Words, bank: Words, entry: Words, offers: Words, c: int, ring_row: int, at: int) -> int:
+    """How an offered request is accepted now: 0 not at all, 1 into its queue, 2 by a queued write to its burst."""
+    if is_queued_write(channel, bank, entry, c, offers[ring_row, at, lo.O_BANK], offers[ring_row, at, lo.O_BURST]):
         return 2
-    is_write = state.offers[ring, at, lo.O_TRANSFER] & 1
-    return 1 if state.channel[channel, lo.CH_READS + is_write] < tables.config[lo.CF_READ_SIZE + is_write] else 0
+    is_write = offers[ring_row, at, lo.O_TRANSFER] & 1
+    return 1 if channel[c, lo.CH_READS + is_write] < config[lo.CF_READ_SIZE + is_write] else 0
 
 
-@kernel
-def accept(tables: Tables, state: State, channel: int, cycle: int) -> int:
-    """Accept at most one offered request; return the next cycle in which one may be accepted without a command before."""
-    streams = tables.config[lo.CF_STREAMS]
-    turn = state.channel[channel, lo.CH_TURN]
+@inlined_kernel
+def accept(
+    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, offers: Words, ring: Words, transfer: Words, stats: Words,
+    cycle: int, c: int,
+) -> None:  # fmt: skip
+    """Accept at most one offered request; the streams take turns."""
+    streams = config[lo.CF_STREAMS]
     for step in range(streams):
-        stream = turn + step if turn + step < streams else turn + step - streams
-        ring = channel * streams + stream
-        if state.offer_count[ring] == 0:
+        stream = channel[c, lo.CH_TURN] + step
+        if stream >= streams:
+            stream -= streams
+        i = c * streams + stream
+        at = ring[i, lo.RG_FIRST]
+        if ring[i, lo.RG_COUNT] == 0 or offers[i, at, lo.O_EARLIEST] > cycle:
             continue
-        at = state.offer_first[ring]
-        if state.offers[ring, at, lo.O_EARLIEST] > cycle:
-            continue
-        way = has_room(tables, state, channel, ring, at)
+        way = way_in(config, channel, bank, entry, offers, c, i, at)
         if way == 0:
             continue
-        packed = state.offers[ring, at, lo.O_TRANSFER]
-        is_write = packed & 1
+        is_write = offers[i, at, lo.O_TRANSFER] & 1
         if way == 1:
-            enqueue(tables, state, channel, ring, at, cycle)
-        elif is_write:
-            state.channel[channel, lo.CH_MERGED] += 1
+            enqueue(config, channel, rank, bank, entry, offers, cycle, c, i, at)
         else:
-            state.channel[channel, lo.CH_FORWARDED] += 1
-            count_latency(state, channel, 1)
+            channel[c, lo.CH_FORWARDED + is_write] += 1
+            channel[c, lo.CH_LAST_DATA] = max(channel[c, lo.CH_LAST_DATA], cycle + 1)
+            if not is_write:
+                count_latency(channel, stats, c, 1)
         if is_write or way == 2:
-            finish_part(state, packed >> 1, cycle + 1)
-        if way == 2:
-            state.channel[channel, lo.CH_LAST_DATA] = max(state.channel[channel, lo.CH_LAST_DATA], cycle + 1)
-        state.channel[channel, lo.CH_ACCEPTED_READS + is_write] += 1
-        state.channel[channel, lo.CH_LAST_ACCEPT] = cycle
-        state.channel[channel, lo.CH_OFFERED] -= 1
-        state.offer_count[ring] -= 1
-        state.offer_first[ring] = at + 1 if at + 1 < state.offers.shape[1] else 0
-        state.channel[channel, lo.CH_TURN] = stream + 1 if stream + 1 < streams else 0
-        break
+            finish_part(transfer, stats, offers[i, at, lo.O_TRANSFER] >> 1, cycle + 1)
+        channel[c, lo.CH_ACCEPTED + is_write] += 1
+        channel[c, lo.CH_LAST_ACCEPT] = cycle
+        channel[c, lo.CH_OFFERED] -= 1
+        ring[i, lo.RG_COUNT] -= 1
+        ring[i, lo.RG_FIRST] = at + 1 if at + 1 < offers.shape[1] else 0
+        channel[c, lo.CH_TURN] = stream + 1 if stream + 1 < streams else 0
+        return
+
+
+@inlined_kernel
+def next_acceptance(config: Words, channel: Words, bank: Words, entry: Words, offers: Words, ring: Words, cycle: int, c: int) -> int:
+    """First later cycle in which a request is accepted even if no command issues before."""
     soonest = lo.NEVER
-    if state.channel[channel, lo.CH_OFFERED]:
-        for stream in range(streams):
-            ring = channel * streams + stream
-            if state.offer_count[ring]:
-                at = state.offer_first[ring]
-                time = max(cycle + 1, state.offers[ring, at, lo.O_EARLIEST])
-                if time < soonest and has_room(tables, state, channel, ring, at):
-                    soonest = time
+    for stream in range(config[lo.CF_STREAMS]):
+        i = c * config[lo.CF_STREAMS] + stream
+        if ring[i, lo.RG_COUNT]:
+            at = ring[i, lo.RG_FIRST]
+            time = max(cycle + 1, offers[i, at, lo.O_EARLIEST])
+            if time < soonest and way_in(config, channel, bank, entry, offers, c, i, at):
+                soonest = time
     return soonest
 
 
-@kernel
-def step(tables: Tables, state: State, channel: int, cycle: int) -> None:
-    """Simulate one cycle of one channel and work out the next one in which something happens."""
-    if cycle >= state.channel[channel, lo.CH_REFRESH_AT]:
-        ask_refresh(tables, state, channel, cycle)
-        scan(tables, state, channel, cycle)
-    if cycle == state.channel[channel, lo.CH_CAND_TIME]:
-        issue(tables, state, channel, cycle)
-    soonest = lo.NEVER
-    if state.channel[channel, lo.CH_OFFERED]:
-        soonest = accept(tables, state, channel, cycle)
-    scan(tables, state, channel, cycle + 1)
-    soonest = min(soonest, state.channel[channel, lo.CH_CAND_TIME])
-    state.channel[channel, lo.CH_NEXT] = min(soonest, state.channel[channel, lo.CH_REFRESH_AT])
-
-
-@kernel
-def run(tables: Tables, state: State, until: int, stop_at_completion: bool, drain: bool) -> int:  # noqa: FBT001 - compiled
+@inlined_kernel
+def run(
+    config: Words, rules: Words, points: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, offers: Words,
+    ring: Words, transfer: Words, stats: Words, log: Words, until: int, stop_at_completion: int, drain: int,
+) -> int:  # fmt: skip
     """Simulate the cycles before `until`.
 
     Parameters
     ----------
-    tables, state
-        The memory.
+    config, rules, points, channel, rank, group, bank, entry, offers, ring, transfer, stats, log
+        The memory, as `layout` lays it out.
     until
         First cycle not to simulate.
     stop_at_completion
@@ -395,70 +170,72 @@ def run(tables: Tables, state: State, until: int, stop_at_completion: bool, drai
     int
         `REACHED`, `COMPLETED`, `LOG_FULL` (to be called again once the log has been emptied) or `DRAINED`.
     """
-    channels = tables.config[lo.CF_CHANNELS]
+    channels = config[lo.CF_CHANNELS]
     last = -1
     while True:
-        channel = 0
+        c = 0
         for other in range(1, channels):
-            if state.channel[other, lo.CH_NEXT] < state.channel[channel, lo.CH_NEXT]:
-                channel = other
-        cycle = state.channel[channel, lo.CH_NEXT]
-        if stop_at_completion and state.common[lo.G_DONE] and cycle > last:
+            if channel[other, lo.CH_NEXT] < channel[c, lo.CH_NEXT]:
+                c = other
+        cycle = channel[c, lo.CH_NEXT]
+        if stop_at_completion and stats[lo.G_DONE] and cycle > last:
             return lo.COMPLETED
         if drain:
             left = 0
             for other in range(channels):
-                left += state.channel[other, lo.CH_OFFERED] + state.channel[other, lo.CH_READS]
-                left += state.channel[other, lo.CH_WRITES] + state.channel[other, lo.CH_ACTIVE]
+                left += channel[other, lo.CH_OFFERED] + channel[other, lo.CH_READS]
+                left += channel[other, lo.CH_WRITES] + channel[other, lo.CH_OPENED]
             if left == 0:
                 return lo.DRAINED
         if cycle >= until:
             return lo.REACHED
-        if tables.config[lo.CF_LOG] and state.common[lo.G_LOGGED] == state.log.shape[0]:
+        if config[lo.CF_LOG] and stats[lo.G_LOGGED] == log.shape[0]:
             return lo.LOG_FULL
-        step(tables, state, channel, cycle)
+        if cycle >= channel[c, lo.CH_REFRESH_AT]:
+            ask_refresh(config, channel, rank, cycle, c)
+            scan(config, channel, rank, group, bank, entry, c, cycle)
+        if cycle == channel[c, lo.CH_CAND_TIME]:
+            issue(config, rules, points, channel, rank, group, bank, entry, transfer, stats, log, cycle, c)
+        soonest = lo.NEVER
+        if channel[c, lo.CH_OFFERED]:
+            accept(config, channel, rank, bank, entry, offers, ring, transfer, stats, cycle, c)
+            soonest = next_acceptance(config, channel, bank, entry, offers, ring, cycle, c)
+        scan(config, channel, rank, group, bank, entry, c, cycle + 1)
+        soonest = min(soonest, channel[c, lo.CH_CAND_TIME])
+        channel[c, lo.CH_NEXT] = min(soonest, channel[c, lo.CH_REFRESH_AT])
         last = cycle
 
 
 @kernel
 def offer(
-    tables: Tables,
-    state: State,
-    addresses: NDArray[np.int64],
-    earliest_cycles: NDArray[np.int64],
-    stream: int,
-    slot: int,
-    is_write: int,
-) -> None:
-    """Decode burst addresses and append them to the rings of a stream; `earliest_cycles` has one value or one each."""
-    config = tables.config
-    channels = config[lo.CF_CHANNELS]
-    ranks = config[lo.CF_RANKS]
-    each = earliest_cycles.shape[0] > 1
-    field = np.zeros(6, np.int64)
-    capacity = state.offers.shape[1]
-    for i in range(addresses.shape[0]):
-        burst = addresses[i] >> config[lo.CF_OFFSET_BITS]
+    config: Words, fields: Words, channel: Words, offers: Words, ring: Words, addresses: Words, times: Words, stream: int, slot: int,
+    is_write: Words,
+) -> None:  # fmt: skip
+    """Decode addresses and append them to the rings of a stream; `times` and `is_write` hold one value, or one each."""
+    value = np.zeros(6, np.int64)
+    capacity = offers.shape[1]
+    for k in range(addresses.shape[0]):
+        burst = addresses[k] >> config[lo.CF_OFFSET_BITS]
         rest = burst
-        for k in range(6):
-            field[k] = 0
-        for k in range(tables.slices.shape[0]):
-            width = tables.slices[k, 1]
-            field[tables.slices[k, 0]] |= (rest & ((1 << width) - 1)) << tables.slices[k, 2]
-            rest >>= width
-        for k in range(tables.xors.shape[0]):
-            field[tables.xors[k, 0]] ^= (field[5] >> tables.xors[k, 2]) & ((1 << tables.xors[k, 1]) - 1)
-        channel = field[0] % channels
-        rank = channel * ranks + field[1]
-        ring = channel * config[lo.CF_STREAMS] + stream
-        at = (state.offer_first[ring] + state.offer_count[ring]) % capacity
-        state.offers[ring, at, lo.O_BURST] = burst
-        state.offers[ring, at, lo.O_BANK] = rank * config[lo.CF_BANKS] + field[2] * config[lo.CF_GROUP_BANKS] + field[3]
-        state.offers[ring, at, lo.O_ROW] = field[4]
-        state.offers[ring, at, lo.O_TRANSFER] = 2 * slot + is_write
-        start = earliest_cycles[i] if each else earliest_cycles[0]
-        state.offers[ring, at, lo.O_EARLIEST] = start
-        state.offer_count[ring] += 1
-        state.channel[channel, lo.CH_OFFERED] += 1
-        if state.offer_count[ring] == 1:
-            state.channel[channel, lo.CH_NEXT] = min(state.channel[channel, lo.CH_NEXT], start)
+        value[:] = 0
+        for f in range(fields.shape[0]):
+            field = fields[f, lo.F_FIELD]
+            mask = (1 << fields[f, lo.F_WIDTH]) - 1
+            if fields[f, lo.F_XOR]:
+                value[field] ^= (value[5] >> fields[f, lo.F_SHIFT]) & mask
+            else:
+                value[field] |= (rest & mask) << fields[f, lo.F_SHIFT]
+                rest >>= fields[f, lo.F_WIDTH]
+        c = value[0]
+        i = c * config[lo.CF_STREAMS] + stream
+        at = (ring[i, lo.RG_FIRST] + ring[i, lo.RG_COUNT]) % capacity
+        r = c * config[lo.CF_RANKS] + value[1]
+        start = times[k] if times.shape[0] > 1 else times[0]
+        offers[i, at, lo.O_BURST] = burst
+        offers[i, at, lo.O_BANK] = r * config[lo.CF_BANKS] + value[2] * config[lo.CF_GROUP_BANKS] + value[3]
+        offers[i, at, lo.O_ROW] = value[4]
+        offers[i, at, lo.O_TRANSFER] = 2 * slot + (is_write[k] if is_write.shape[0] > 1 else is_write[0])
+        offers[i, at, lo.O_EARLIEST] = start
+        ring[i, lo.RG_COUNT] += 1
+        channel[c, lo.CH_OFFERED] += 1
+        channel[c, lo.CH_NEXT] = min(channel[c, lo.CH_NEXT], start)

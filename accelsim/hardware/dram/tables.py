@@ -10,7 +10,7 @@ import numpy as np
 
 from accelsim.errors import ConfigError
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.address_map import AddressMap, parse_address_map
+from accelsim.hardware.dram.address_map import parse_address_map
 from accelsim.hardware.dram.constraints import COMMANDS, LEVELS, STANDARDS, latency_cycles
 from accelsim.hardware.dram.device import Device, Geometry, load_device
 from accelsim.hardware.dram.operating_points import PointMap, map_points, point_timings
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from accelsim.config.dram import DramConfig
 
 _LOG_CAPACITY = 1 << 16
+_FIRST_BIN_CYCLES = 64
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class DramSpec:
     timings
         Timings in cycles at each operating point.
     address_map
-        The address map.
+        The address map, as `layout` lays it out.
     """
 
     config: DramConfig
@@ -46,7 +47,7 @@ class DramSpec:
     geometry: Geometry
     points: PointMap
     timings: tuple[dict[str, int], ...]
-    address_map: AddressMap
+    address_map: lo.Words
 
     @property
     def banks_per_rank(self) -> int:
@@ -109,8 +110,8 @@ def resolve(config: DramConfig) -> DramSpec:
     return DramSpec(config, device, speed_bin, geometry, points, timings, address_map)
 
 
-def build_tables(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Tables:
-    """Compile the tables of the kernels.
+def build_memory(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Memory:
+    """Build the arrays of a memory at power-up: all banks closed, the first refresh due after one interval.
 
     Parameters
     ----------
@@ -121,85 +122,68 @@ def build_tables(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Tables:
     keep_log
         Whether issued commands are written to the log.
     """
-    config, geometry = spec.config, spec.geometry
-    ranks, banks = config.channels * config.ranks, spec.banks_per_rank
-    bank = np.arange(ranks * banks)
-    first, following, window, sibling, slot, latency = _compile_constraints(spec)
-    point_first, point_row, point = _compile_points(spec)
-    return lo.Tables(
-        config=_config_vector(spec, streams, keep_log=keep_log),
-        first=first,
-        following=following,
-        window=window,
-        sibling=sibling,
-        slot=slot,
-        latency=latency,
-        bank_rank=bank // banks,
-        bank_group=bank // geometry.banks_per_group,
-        refresh_cycles=_refresh_cycles(spec),
-        row_active=np.array([timings["RAS"] for timings in spec.timings], np.int64),
-        point_first=point_first,
-        point_row=point_row,
-        point=point,
-        slices=spec.address_map.slices,
-        xors=spec.address_map.xors,
-    )
-
-
-def build_state(spec: DramSpec, tables: lo.Tables, *, keep_log: bool) -> lo.State:
-    """Build the state at power-up: all banks closed, first refresh due after one interval."""
-    config = spec.config
-    channels, ranks = config.channels, config.channels * config.ranks
-    banks = ranks * spec.banks_per_rank
-    channel_banks = banks // channels
-    entries = int(tables.config[lo.CF_ENTRIES])
-    slots = max(1, int(tables.slot.max(initial=-1)) + 1)
-    state = lo.State(
-        channel=_zeros(channels, lo.N_CHANNEL),
-        rank=_zeros(ranks, lo.N_RANK),
-        bank=_zeros(banks, lo.N_BANK),
-        queue=np.full((banks * 2, lo.N_QUEUE), -1, np.int64),
-        entry=_zeros(channels * entries, lo.N_ENTRY),
+    channels = spec.config.channels
+    first, rules = _compile_constraints(spec)
+    config = _config_vector(spec, streams, first, keep_log=keep_log)
+    entries = int(config[lo.CF_ENTRIES])
+    bank_points, points = _compile_points(spec)
+    channel = _zeros(channels, lo.N_CHANNEL)
+    channel[:, lo.CH_FREE] = entries
+    channel[:, lo.CH_CAND_TIME] = lo.NEVER
+    rank = _build_ranks(spec)
+    channel[:, lo.CH_REFRESH_AT] = rank[:, lo.RK_REFRESH_AT].reshape(channels, -1).min(axis=1)
+    if spec.config.power_down_idle_cycles is None:
+        channel[:, lo.CH_NEXT] = channel[:, lo.CH_REFRESH_AT]
+    entry = _zeros(channels * entries, lo.N_ENTRY)
+    entry[:, lo.E_LIST_FREE] = np.arange(channels * entries)
+    stats = _zeros(lo.N_STATS)
+    stats[lo.G_BIN_CYCLES] = _FIRST_BIN_CYCLES
+    return lo.Memory(
+        config=config,
+        rules=rules,
+        points=points,
+        fields=spec.address_map,
+        channel=channel,
+        rank=rank,
+        group=_zeros(rank.shape[0] * spec.geometry.bank_groups, lo.N_COMMANDS),
+        bank=_build_banks(spec, bank_points),
+        entry=entry,
+        offers=_zeros(channels * streams, 64, lo.N_OFFER),
+        ring=_zeros(channels * streams, lo.N_RING),
         transfer=_zeros(16, lo.N_TRANSFER),
-        common=_zeros(lo.N_COMMON),
-        free=np.arange(channels * entries, dtype=np.int64).reshape(channels, entries),
-        pending=_zeros(channels * 2, channel_banks),
-        opened=_zeros(channels, channel_banks),
-        ready_channel=_zeros(channels, lo.N_COMMANDS),
-        ready_rank=_zeros(ranks, lo.N_COMMANDS),
-        ready_group=_zeros(ranks * spec.geometry.bank_groups, lo.N_COMMANDS),
-        ready_bank=_zeros(banks, lo.N_COMMANDS),
-        history=_zeros(ranks, slots, lo.WINDOW_SLOTS),
-        history_at=_zeros(ranks, slots),
-        write_filter=_zeros(channels, lo.FILTER_SLOTS),
-        offers=_zeros(channels * int(tables.config[lo.CF_STREAMS]), 64, lo.N_OFFER),
-        offer_first=_zeros(channels * int(tables.config[lo.CF_STREAMS])),
-        offer_count=_zeros(channels * int(tables.config[lo.CF_STREAMS])),
-        counts=_zeros(ranks, len(spec.timings), lo.N_COMMANDS),
-        latencies=_zeros(lo.LATENCY_BINS),
-        traffic=_zeros(2, lo.TRAFFIC_BINS),
-        done=_zeros(16),
+        stats=stats,
         log=_zeros(_LOG_CAPACITY if keep_log else 1, lo.N_LOG),
     )
-    state.bank[:, [lo.BK_ROW, lo.BK_ACTIVE]] = -1
-    state.channel[:, lo.CH_FREE] = entries
-    state.channel[:, lo.CH_CAND_TIME] = lo.NEVER
-    state.common[lo.G_BIN_CYCLES] = 64
-    state.rank[:, lo.RK_REFRESH_AT] = _first_refresh(spec, tables)
-    state.channel[:, lo.CH_REFRESH_AT] = state.rank[:, lo.RK_REFRESH_AT].reshape(channels, -1).min(axis=1)
-    state.channel[:, lo.CH_NEXT] = state.channel[:, lo.CH_REFRESH_AT]
-    if config.power_down_idle_cycles is not None:
-        state.channel[:, lo.CH_NEXT] = 0
-    return state
 
 
-def _config_vector(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Words:
+def _build_ranks(spec: DramSpec) -> lo.Words:
+    count = spec.config.channels * spec.config.ranks
+    rank = _zeros(count, lo.N_RANK + lo.N_COMMANDS * len(spec.timings))
+    every = _refresh_cycles(spec)
+    rank[:, lo.RK_REFRESH_EVERY] = every
+    rank[:, lo.RK_REFRESH_AT] = every
+    if spec.config.refresh_staggered and spec.config.refresh != "none":
+        rank[:, lo.RK_REFRESH_AT] = every * (np.arange(count) % spec.config.ranks + 1) // spec.config.ranks
+    return rank
+
+
+def _build_banks(spec: DramSpec, bank_points: lo.Words) -> lo.Words:
+    index = np.arange(spec.config.channels * spec.config.ranks * spec.banks_per_rank)
+    bank = _zeros(index.size, lo.N_BANK)
+    bank[:, lo.BK_RANK] = index // spec.banks_per_rank
+    bank[:, lo.BK_GROUP] = index // spec.geometry.banks_per_group
+    bank[:, lo.BK_POINTS] = bank_points
+    bank[:, [lo.BK_ROW, lo.BK_OPENER]] = -1
+    bank[:, lo.BK_QUEUE :] = -1
+    return bank
+
+
+def _config_vector(spec: DramSpec, streams: int, first: lo.Words, *, keep_log: bool) -> lo.Words:
     config, geometry, nominal = spec.config, spec.geometry, spec.timings[0]
-    vector = _zeros(lo.N_CONFIG)
+    vector = _zeros(lo.N_CONFIG + len(spec.timings))
     values = {
         lo.CF_CHANNELS: config.channels,
         lo.CF_RANKS: config.ranks,
-        lo.CF_GROUPS: geometry.bank_groups,
         lo.CF_BANKS: spec.banks_per_rank,
         lo.CF_GROUP_BANKS: geometry.banks_per_group,
         lo.CF_READ_SIZE: config.read_queue_entries,
@@ -212,7 +196,7 @@ def _config_vector(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Words:
         lo.CF_PER_BANK: int(config.refresh == "per_bank"),
         lo.CF_POWER_DOWN: config.power_down_idle_cycles or 0,
         lo.CF_LOG: int(keep_log),
-        lo.CF_OPS: len(spec.timings),
+        lo.CF_POINTS: len(spec.timings),
         lo.CF_STREAMS: streams,
         lo.CF_ROUND_ROBIN: int(config.scheduler == "bank_round_robin"),
         lo.CF_HIT_LIMIT: config.row_hit_limit,
@@ -225,44 +209,39 @@ def _config_vector(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Words:
     }
     for index, value in values.items():
         vector[index] = value
+    vector[lo.CF_FIRST : lo.CF_ROW_ACTIVE] = first
+    vector[lo.CF_ROW_ACTIVE :] = [timings["RAS"] for timings in spec.timings]
     return vector
 
 
-def _compile_constraints(spec: DramSpec) -> tuple[lo.Words, ...]:
-    rows: list[tuple[int, int, int, int, tuple[int, ...]]] = []
+def _compile_constraints(spec: DramSpec) -> tuple[lo.Words, lo.Words]:
+    rows: list[tuple[int, ...]] = []
     for constraint in STANDARDS[spec.device.standard]:
         level = LEVELS.index(constraint.level)
         latency = tuple(latency_cycles(constraint.latency, timings) for timings in spec.timings)
         if max(latency) <= 0:
             continue
         rows += [
-            (COMMANDS.index(before) * 4 + level, COMMANDS.index(after), constraint.window, int(constraint.sibling), latency)
+            (COMMANDS.index(before) * 4 + level, COMMANDS.index(after), constraint.window, int(constraint.sibling), 0, *latency)
             for before in constraint.preceding
             for after in constraint.following
         ]
     rows.sort()
-    keys = np.array([row[0] for row in rows])
-    windowed = [index for index, row in enumerate(rows) if row[2] > 1]
-    slot = np.full(len(rows), -1, np.int64)
-    slot[windowed] = np.arange(len(windowed))
-    return (
-        np.searchsorted(keys, np.arange(lo.N_COMMANDS * 4 + 1)).astype(np.int64),
-        np.array([row[1] for row in rows], np.int64),
-        np.array([row[2] for row in rows], np.int64),
-        np.array([row[3] for row in rows], np.int64),
-        slot,
-        np.array([row[4] for row in rows], np.int64),
-    )
+    table = np.array(rows, np.int64)
+    windowed = table[:, 1 + lo.R_WINDOW] > 1
+    table[windowed, 1 + lo.R_SLOT] = np.arange(windowed.sum())
+    first = np.searchsorted(table[:, 0], np.arange(4 * lo.N_COMMANDS + 1))
+    return first, np.ascontiguousarray(table[:, 1:])
 
 
-def _compile_points(spec: DramSpec) -> tuple[lo.Words, lo.Words, lo.Words]:
-    first, row, point = [0], [], []
+def _compile_points(spec: DramSpec) -> tuple[lo.Words, lo.Words]:
+    first: list[int] = []
+    runs: list[tuple[int, int]] = []
     for subarrays in spec.points.by_subarray:
         starts = np.flatnonzero(np.diff(subarrays, prepend=-1))
-        row += list(starts * spec.geometry.rows_per_subarray)
-        point += list(subarrays[starts])
-        first.append(len(row))
-    return np.array(first, np.int64), np.array(row, np.int64), np.array(point, np.int64)
+        first.append(len(runs))
+        runs += [(int(start) * spec.geometry.rows_per_subarray, int(subarrays[start])) for start in starts]
+    return np.array(first, np.int64), np.array([*runs, (0, 0)], np.int64)
 
 
 def _refresh_cycles(spec: DramSpec) -> lo.Words:
@@ -274,14 +253,6 @@ def _refresh_cycles(spec: DramSpec) -> lo.Words:
     multipliers = np.array([point.refresh_interval_multiplier for point in spec.points.points])
     rarest = np.where(shares, multipliers, np.iinfo(np.int64).max).min(axis=1)
     return np.maximum(1, interval * rarest // spec.config.refresh_rate).astype(np.int64)
-
-
-def _first_refresh(spec: DramSpec, tables: lo.Tables) -> lo.Words:
-    every = tables.refresh_cycles
-    if not spec.config.refresh_staggered or spec.config.refresh == "none":
-        return every.copy()
-    rank = np.arange(every.size) % spec.config.ranks
-    return every * (rank + 1) // spec.config.ranks
 
 
 def _zeros(*shape: int) -> lo.Words:

@@ -1,0 +1,171 @@
+"""Kernels that find the command which a DRAM channel issues next, and when."""
+
+from __future__ import annotations
+
+from accelsim.hardware.dram import layout as lo
+from accelsim.hardware.dram.layout import Words
+from accelsim.jit import inlined_kernel
+
+
+@inlined_kernel
+def keep(channel: Words, c: int, time: int, command: int, e: int, unit: int) -> None:
+    """Note the command that wins so far; `unit` is its bank, or its rank for a command to a whole rank."""
+    channel[c, lo.CH_CAND_TIME] = time
+    channel[c, lo.CH_CAND_COMMAND] = command
+    channel[c, lo.CH_CAND_ENTRY] = e
+    channel[c, lo.CH_CAND_UNIT] = unit
+
+
+@inlined_kernel
+def allowed_at(channel: Words, rank: Words, group: Words, bank: Words, c: int, b: int, command: int) -> int:
+    """First cycle in which no constraint stands against a command to a bank."""
+    wide = max(channel[c, lo.CH_READY + command], rank[bank[b, lo.BK_RANK], lo.RK_READY + command])
+    return max(wide, max(group[bank[b, lo.BK_GROUP], command], bank[b, lo.BK_READY + command]))
+
+
+@inlined_kernel
+def choose_mode(config: Words, channel: Words, c: int) -> None:
+    """Turn from reads to writes or back."""
+    reads = channel[c, lo.CH_READS]
+    writes = channel[c, lo.CH_WRITES]
+    if channel[c, lo.CH_WRITE_MODE]:
+        if writes < config[lo.CF_WRITE_LOW] and reads:
+            channel[c, lo.CH_WRITE_MODE] = 0
+    elif writes > config[lo.CF_WRITE_HIGH] or reads == 0:
+        channel[c, lo.CH_WRITE_MODE] = 1
+
+
+@inlined_kernel
+def scan_opened(config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int) -> None:
+    """Find the opened request that is served first."""
+    best = lo.NEVER
+    best_arrive = lo.NEVER
+    first = c * config[lo.CF_RANKS] * config[lo.CF_BANKS]
+    for place in range(channel[c, lo.CH_OPENED]):
+        b = bank[first + place, lo.BK_LIST_OPENED]
+        e = bank[b, lo.BK_OPENER]
+        command = lo.RD + entry[e, lo.E_WRITE]
+        time = max(floor, allowed_at(channel, rank, group, bank, c, b, command))
+        arrive = entry[e, lo.E_ARRIVE]
+        if time < best or (time == best and arrive < best_arrive):
+            best = time
+            best_arrive = arrive
+            keep(channel, c, time, command, e, b)
+
+
+@inlined_kernel
+def scan_refresh(config: Words, channel: Words, rank: Words, group: Words, bank: Words, c: int, floor: int) -> None:
+    """Let a waiting refresh win where it comes before what has been found so far."""
+    banks = config[lo.CF_BANKS]
+    for r in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
+        if rank[r, lo.RK_REFRESH_WAITS] == 0:
+            continue
+        unit = r
+        if rank[r, lo.RK_DOWN]:
+            command = lo.PDX
+            time = rank[r, lo.RK_READY + command]
+        elif config[lo.CF_PER_BANK]:
+            unit = r * banks + rank[r, lo.RK_REFRESH_BANK]
+            command = lo.REFB if bank[unit, lo.BK_ROW] < 0 else lo.PRE
+            if bank[unit, lo.BK_OPENER] >= 0:
+                continue
+            time = allowed_at(channel, rank, group, bank, c, unit, command)
+        else:
+            command = lo.PREA if rank[r, lo.RK_OPEN] else lo.REF
+            opener = -1
+            for b in range(r * banks, (r + 1) * banks):
+                opener = max(opener, bank[b, lo.BK_OPENER])
+            if opener >= 0:
+                continue
+            time = max(rank[r, lo.RK_READY + command], channel[c, lo.CH_READY + command])
+        time = max(floor, time)
+        if time < channel[c, lo.CH_CAND_TIME]:
+            keep(channel, c, time, command, -1, unit)
+
+
+@inlined_kernel
+def is_held_back(config: Words, rank: Words, r: int, b: int) -> bool:
+    """Whether a waiting refresh keeps new commands from a bank."""
+    if rank[r, lo.RK_REFRESH_WAITS] == 0:
+        return False
+    return config[lo.CF_PER_BANK] == 0 or b == r * config[lo.CF_BANKS] + rank[r, lo.RK_REFRESH_BANK]
+
+
+@inlined_kernel
+def scan_queue(config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int) -> None:
+    """Let a queued request win where its next command comes before what has been found so far."""
+    is_write = channel[c, lo.CH_WRITE_MODE]
+    queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
+    access = lo.RD + is_write
+    refreshing = channel[c, lo.CH_REFRESH_WAITS] > 0
+    first = c * config[lo.CF_RANKS] * config[lo.CF_BANKS]
+    best = channel[c, lo.CH_CAND_TIME]
+    best_arrive = -1
+    best_entry = -1
+    best_command = 0
+    for place in range(channel[c, lo.CH_PENDING + is_write]):
+        b = bank[first + place, lo.BK_LIST + is_write]
+        r = bank[b, lo.BK_RANK]
+        if refreshing and is_held_back(config, rank, r, b):
+            continue
+        if rank[r, lo.RK_DOWN]:
+            e = bank[b, queue + lo.Q_HEAD]
+            time = max(floor, rank[r, lo.RK_READY + lo.PDX])
+            if time < best or (time == best and entry[e, lo.E_ARRIVE] < best_arrive):
+                best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, lo.PDX
+            continue
+        if bank[b, lo.BK_ROW] < 0:
+            time = max(floor, allowed_at(channel, rank, group, bank, c, b, lo.ACT))
+            if time <= best:
+                e = bank[b, queue + lo.Q_HEAD]
+                if time < best or entry[e, lo.E_ARRIVE] < best_arrive:
+                    best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, lo.ACT
+            continue
+        e = bank[b, queue + lo.Q_HIT]
+        if e >= 0:
+            time = max(floor, allowed_at(channel, rank, group, bank, c, b, access))
+            if time < best or (time == best and entry[e, lo.E_ARRIVE] < best_arrive):
+                best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, access
+        e = bank[b, queue + lo.Q_OTHER]
+        if e >= 0 and bank[b, lo.BK_OPENER] < 0:
+            time = max(floor, allowed_at(channel, rank, group, bank, c, b, lo.PRE))
+            if time < best or (time == best and entry[e, lo.E_ARRIVE] < best_arrive):
+                best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, lo.PRE
+    if best_entry >= 0:
+        b = entry[best_entry, lo.E_BANK]
+        if best_command == lo.PDX:
+            keep(channel, c, best, best_command, -1, bank[b, lo.BK_RANK])
+        else:
+            keep(channel, c, best, best_command, best_entry, b)
+
+
+@inlined_kernel
+def scan_idle(config: Words, channel: Words, rank: Words, c: int, floor: int) -> None:
+    """Let an idle rank enter power-down where nothing else comes before."""
+    for r in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
+        if rank[r, lo.RK_DOWN] or rank[r, lo.RK_WAITING] or rank[r, lo.RK_REFRESH_WAITS]:
+            continue
+        time = max(rank[r, lo.RK_LAST] + config[lo.CF_POWER_DOWN], rank[r, lo.RK_READY + lo.PDE])
+        if rank[r, lo.RK_OPEN] == 0:
+            time = max(time, rank[r, lo.RK_ACTIVE_TO])
+        time = max(floor, time)
+        if time < channel[c, lo.CH_CAND_TIME]:
+            keep(channel, c, time, lo.PDE, -1, r)
+
+
+@inlined_kernel
+def scan(config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int) -> None:
+    """Work out the next command of a channel, not before cycle `floor`."""
+    channel[c, lo.CH_CAND_TIME] = lo.NEVER
+    if channel[c, lo.CH_OPENED]:
+        scan_opened(config, channel, rank, group, bank, entry, c, floor)
+        if channel[c, lo.CH_CAND_TIME] == floor:
+            return
+    if channel[c, lo.CH_REFRESH_WAITS]:
+        scan_refresh(config, channel, rank, group, bank, c, floor)
+    in_peace = channel[c, lo.CH_REFRESH_WAITS] == 0 and floor < channel[c, lo.CH_REFRESH_AT]
+    if in_peace or config[lo.CF_PER_BANK] or config[lo.CF_RANKS] > 1:
+        choose_mode(config, channel, c)
+    scan_queue(config, channel, rank, group, bank, entry, c, floor)
+    if config[lo.CF_POWER_DOWN]:
+        scan_idle(config, channel, rank, c, floor)
