@@ -12,13 +12,12 @@ fitted parameter, which estimates the likelihood of flips not yet seen. What "ab
 printed: here (assumption) within `NEAR_TIE_NATS`.
 
 Estimates of single lines need flips: a line that shows one or two weak cells, each flipping once, is as likely to be
-full of weak cells that hardly flip, and its P comes out high and its F low. Where lines show 50 weak cells on average,
-the means and spreads of a fitted line model are within a percent; at 6 weak cells they are off by 2 and 5 percent.
+full of weak cells that hardly flip, and its P comes out high and its F low. The means and spreads of a fitted line
+model are therefore estimated from all lines at once (`accelsim.hardware.dram.line_law`).
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,12 +33,13 @@ from accelsim.hardware.dram.error_model import (
     WordlineModel,
 )
 from accelsim.hardware.dram.flip_observations import FlipObservations, FlipStatistics, group_flips
+from accelsim.hardware.dram.line_law import fit_line_law
 
 FloatArray = NDArray[np.float64]
 
 NEAR_TIE_NATS = 5.0
-_MAX_STEPS = 5_000
-_CONVERGED = 1e-10
+_MAX_STEPS = 1_000
+_CONVERGED = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,7 @@ class ErrorModelFit:
     Attributes
     ----------
     model
-        The fitted model. Of the line models, the mean rates preserve the observed bit-error rate and the spreads match
-        the variance over the lines, less what sampling adds.
+        The fitted model; of the line models, the law that the lines' parameters are drawn from.
     log_likelihood
         Natural logarithm of the likelihood at the maximum, of the order in which flips were seen.
     parameters
@@ -99,7 +98,6 @@ class _Maximum:
     flip_one: FloatArray
     flip_zero: FloatArray
     weak_cells: FloatArray
-    weak_reads: FloatArray
     log_likelihood: float
 
 
@@ -175,16 +173,13 @@ def _fit_lines(observations: FlipObservations, kind: type[LineModel]) -> ErrorMo
     lines, group = np.unique(observations.bank * width + along, return_inverse=True)
     statistics = group_flips(observations, group, by_value=False)
     found = _climb(statistics)
-    total_weak = found.weak_cells.sum()
-    flip_mean = float((found.weak_cells * found.flip_zero).sum() / total_weak) if total_weak else 0.0
-    flips = np.where(found.weak_cells > 0, found.flip_zero, flip_mean)
-    weak_mean = float(total_weak / statistics.cells.sum())
-    model = kind(
-        weak_mean,
-        flip_mean,
-        _weak_spread(found, statistics, weak_mean),
-        _flip_spread(found, flips, flip_mean),
+    law = fit_line_law(
+        observations.reads_of_one + observations.reads_of_zero,
+        observations.flips_of_one + observations.flips_of_zero,
+        group,
     )
+    model = kind(law.weak_fraction, law.flip_probability, law.weak_spread, law.flip_spread)
+    flips = np.where(statistics.flipped_cells > 0, found.flip_zero, law.flip_probability)
     parameters = len(lines) + int(np.count_nonzero(statistics.flipped_cells))
     estimates = LineEstimates(lines // width, lines % width, found.weak, flips, found.weak_cells)
     return ErrorModelFit(model, found.log_likelihood, parameters, estimates)
@@ -218,7 +213,7 @@ def _climb(statistics: FlipStatistics) -> _Maximum:
         + _times_log(seen.holds_of_zero, 1.0 - zero).sum()
         + silent_log.sum()
     )
-    return _Maximum(weak, one, zero, weak_cells, reads_of_one + reads_of_zero, log_likelihood)
+    return _Maximum(weak, one, zero, weak_cells, log_likelihood)
 
 
 def _silent(seen: FlipStatistics, weak: FloatArray, one: FloatArray, zero: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -228,28 +223,6 @@ def _silent(seen: FlipStatistics, weak: FloatArray, one: FloatArray, zero: Float
     hidden = weak[group] * hold
     likelihood = 1.0 - weak[group] + hidden
     return seen.silent_cells * _ratio(hidden, likelihood), _times_log(seen.silent_cells, likelihood)
-
-
-def _weak_spread(found: _Maximum, statistics: FlipStatistics, mean: float) -> float:
-    """Spread `s` whose law has the variance of the weak fractions, less the variance of their estimates."""
-    if mean == 0.0:
-        return 0.0
-    cells = statistics.cells
-    detected = _ratio(statistics.flipped_cells, found.weak_cells)
-    noise = _ratio(found.weak * (1.0 - found.weak * detected), cells * detected)
-    variance = float(np.average((found.weak - mean) ** 2 - noise, weights=cells))
-    relative = max(variance, 0.0) / mean**2
-    return relative + math.sqrt(relative**2 + relative)
-
-
-def _flip_spread(found: _Maximum, flips: FloatArray, mean: float) -> float:
-    """Half width `w` whose law has the variance of the flip probabilities, less the variance of their estimates."""
-    if mean == 0.0:
-        return 0.0
-    observed = float(np.average((flips - mean) ** 2, weights=found.weak_cells))
-    per_read = float(np.average(_ratio(np.ones_like(flips), found.weak_reads), weights=found.weak_cells))
-    variance = max(observed - mean * (1.0 - mean) * per_read, 0.0) / (1.0 - per_read)
-    return min(1.0, math.sqrt(3.0 * variance) / mean)
 
 
 def _ratio(part: FloatArray, whole: FloatArray) -> FloatArray:

@@ -22,6 +22,7 @@ from accelsim.hardware.dram.error_model import (
     line_spreads,
 )
 from accelsim.hardware.dram.flip_observations import FlipObservations, observe_flips
+from accelsim.hardware.dram.line_law import fit_line_law
 
 READS = 8  # of each pattern
 DRAWN: list[ErrorModel] = [
@@ -134,11 +135,12 @@ def test_parameters_of_models_0_and_3_come_back_within_4_sigma(seed: int) -> Non
 @pytest.mark.parametrize("kind", [BitlineModel, WordlineModel])
 def test_parameters_of_the_line_models_come_back_within_4_sigma(kind: type[LineModel]) -> None:
     """Means: sigma from the law. Spreads: sigma from the scatter over modules, whose mean must be the truth."""
-    region = module(rows=512, row_bytes=64)  # 512 cells to a line, 51 of them weak on average
+    # 64 cells to a line, so that a line alone tells next to nothing
+    region = module(rows=64, row_bytes=64) if kind is BitlineModel else module(rows=512, row_bytes=8)
     truth = kind(0.1, 0.4, weak_spread=2.0, flip_spread=0.5)
     name = truth.kind
     lines = 2 * 512
-    fitted = [fit_error_models(observe(truth, region, seed))[name].model for seed in range(8)]
+    fitted = [fit_error_models(observe(truth, region, seed))[name].model for seed in range(10)]
     found = np.array([[m.weak_fraction, m.flip_probability, m.weak_spread, m.flip_spread] for m in fitted])  # type: ignore[union-attr]
     relative = 2.0**2 / (2 * 2.0 + 1)  # variance of the weak fraction over mean squared
     sigma_weak = 0.1 * math.sqrt(relative / lines)
@@ -177,6 +179,21 @@ def test_a_uniform_module_read_little_still_counts_as_uniform() -> None:
     for seed in range(5):
         fits = fit_error_models(observe(UniformModel(0.003, 0.5), module(), seed, reads=1))
         assert choose_error_model(fits).model.kind == "uniform"
+
+
+def test_line_law_with_unequal_numbers_of_reads() -> None:
+    """Cells read 2 to 12 times each; a thousand lines of 200 cells."""
+    rng = np.random.default_rng(8)
+    lines = np.repeat(np.arange(1000), 200)
+    weak_of_line = 0.1 * (1 + 1.5) * rng.random(1000) ** 1.5
+    flip_of_line = 0.4 * (1 + 0.6 * (2 * rng.random(1000) - 1))
+    reads = rng.integers(2, 13, lines.size)
+    weak = rng.random(lines.size) < weak_of_line[lines]
+    law = fit_line_law(reads, weak * rng.binomial(reads, flip_of_line[lines]), lines)
+    assert law.weak_fraction == pytest.approx(0.1, abs=4 * 0.1 * math.sqrt(1.5**2 / 4 / 1000))
+    assert law.flip_probability == pytest.approx(0.4, abs=4 * 0.4 * 0.6 * math.sqrt(1.56 / 3 / 1000))
+    assert law.weak_spread == pytest.approx(1.5, abs=0.28)  # sigma over such samples: 0.07
+    assert law.flip_spread == pytest.approx(0.6, abs=0.12)  # sigma over such samples: 0.03
 
 
 # --- edges ------------------------------------------------------------------------------------------------------------
