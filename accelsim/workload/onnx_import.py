@@ -65,7 +65,10 @@ def _needed_nodes(model: OnnxModel) -> list[onnx.NodeProto]:
 
 
 def _translate(translation: Translation, node: onnx.NodeProto) -> None:
-    if node.output[0] in translation.done or translation.model.constants.issuperset(node.output):
+    constants = translation.model.constants
+    if constants.issuperset(node.input):  # only now: the scales that a dynamic quantiser finds are taken for constants
+        constants.update(node.output)
+    if node.output[0] in translation.done or constants.issuperset(node.output):
         return
     translate = TRANSLATORS.get(node.op_type) if node.domain in DOMAINS else None
     if translate is None:

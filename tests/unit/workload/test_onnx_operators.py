@@ -291,6 +291,23 @@ def test_quantised_operators_take_the_bits_of_their_types(tmp_path: Path) -> Non
     assert graph.total_parameters == 6 * 4 * 9 + 6 + 12
 
 
+def test_dynamic_quantisation_leaves_its_scales_out(tmp_path: Path) -> None:
+    nodes = [
+        node("Relu", ["x"], ["r"]),
+        node("DynamicQuantizeLinear", ["r"], ["q", "q.scale", "q.zero"]),
+        node("MatMulInteger", ["q", "w", "q.zero"], ["product"]),
+        node("Cast", ["product"], ["float"], to=FLOAT),
+        node("Mul", ["q.scale", "w.scale"], ["scale"]),
+        node("Mul", ["float", "scale"], ["y"]),
+    ]
+    graph = load(tmp_path, nodes, {"x": (1, 16)}, quantised("w", np.int8, 16, 4))
+    assert [(layer.op, layer.weight_bits, layer.output_bits) for layer in graph.layers] == [
+        ("activation", None, 8),
+        ("gemm", 8, 32),
+        ("elementwise", None, None),
+    ]
+
+
 def test_contributed_quantised_operators_are_read_as_their_plain_ones(tmp_path: Path) -> None:
     zeros = ["x", "x.scale", "x.zero"]
     add = helper.make_node(
