@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from accelsim.workload.onnx_translation import attributes
-from accelsim.workload.operators import Pool
+from accelsim.workload.operators import Elementwise, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,9 +83,43 @@ def _expand(translation: Translation, node: onnx.NodeProto) -> None:
     source = translation.feature_map(node.input[0], node)
     users = translation.users.get(node.output[0], [None])
     broadcast = all(user is not None and user.op_type in {"Add", "Sub", "Mul", "Div", "Where"} for user in users)
-    if translation.shapes[source] != translation.output_shape(node) and not broadcast:
-        raise translation.model.error("a feature map is repeated for other than elementwise use: not supported", node)
-    translation.alias(node.output[0], source)
+    if translation.shapes[source] == translation.output_shape(node) or broadcast:
+        translation.alias(node.output[0], source)
+    else:
+        _add_copies(translation, node, source)
+
+
+def _tile(translation: Translation, node: onnx.NodeProto) -> None:
+    _add_copies(translation, node, translation.feature_map(node.input[0], node))
+
+
+def _resize(translation: Translation, node: onnx.NodeProto) -> None:
+    """Nearest neighbour by whole factors: copies, or where it shrinks a part of the elements."""
+    mode = attributes(node).get("mode", "nearest")
+    if mode != "nearest":
+        raise translation.model.error(f"interpolation {mode!r} is not supported, only 'nearest' is", node)
+    source = translation.feature_map(node.input[0], node)
+    if math.prod(translation.output_shape(node)) <= math.prod(translation.shapes[source]):
+        _rearrange(translation, node)
+    else:
+        _add_copies(translation, node, source, each_element=True)
+
+
+def _add_copies(translation: Translation, node: onnx.NodeProto, source: str, *, each_element: bool = False) -> None:
+    """Repeat along axes, one write for each element: a product with ones that broadcast, axes and copies apart."""
+    wanted = translation.output_shape(node)
+    shape = (1,) * (len(wanted) - len(translation.shapes[source])) + translation.shapes[source]
+    if len(shape) != len(wanted) or any(new % old for new, old in zip(wanted, shape, strict=True)):
+        raise translation.model.error(f"{shape} does not go into {wanted} a whole number of times", node)
+    parts, copies = [shape[0]], [wanted[0]]
+    for old, new in zip(shape[1:], wanted[1:], strict=True):
+        parts += [old] if new == old else [old, 1] if each_element else [1, old]
+        copies += [1] if new == old else [1, new // old] if each_element else [new // old, 1]
+    output = node.output[0]
+    made = translation.view(node, source, tuple(parts), output=f"{output}.parts", suffix=".parts")
+    ones = translation.add_input(f"{output}.ones", tuple(copies), translation.bits[source])
+    made = translation.add(node, Elementwise("mul"), [made, ones], output=f"{output}.copies", suffix=".copies")
+    translation.view(node, made, wanted, output=output)
 
 
 def _reduce(translation: Translation, node: onnx.NodeProto) -> None:
@@ -130,4 +164,7 @@ VIEW_TRANSLATORS: dict[str, Callable[[Translation, onnx.NodeProto], None]] = {
     "Split": _split,
     "Gather": _gather,
     "Expand": _expand,
+    "Tile": _tile,
+    "Resize": _resize,
+    "Upsample": _resize,
 }

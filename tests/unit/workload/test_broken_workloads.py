@@ -243,8 +243,9 @@ def computed_reshape(path: Path) -> Path:
     return save(path, nodes, {"x": (1, 12), "s": (2,)}, types={"s": TensorProto.INT64})
 
 
-def repeated(path: Path) -> Path:
-    return save(path, [node("Tile", ["x", "r"], ["y"], name="twice")], {"x": (1, 3)}, [ints("r", 1, 2)])
+def interpolated(path: Path) -> Path:
+    resize = node("Resize", ["x", "", "", "sizes"], ["y"], name="up", mode="linear")
+    return save(path, [resize], {"x": (1, 3, 4, 4)}, [ints("sizes", 1, 3, 8, 8)])
 
 
 ONNX_FILES: list[tuple[Callable[[Path], Path], str]] = [
@@ -261,7 +262,7 @@ ONNX_FILES: list[tuple[Callable[[Path], Path], str]] = [
     (other_domain, "node 'turn' (Rotate): operator domain 'org.example' is not supported; allowed: operators of ONNX"),
     (future_opset, "opset = 9999: not known; allowed: 1 to"),
     (unsupported, "node 'cell' (LSTM): operator LSTM is not supported"),
-    (repeated, "node 'twice' (Tile): operator Tile is not supported"),
+    (interpolated, "node 'up' (Resize): interpolation 'linear' is not supported, only 'nearest' is"),
     (
         mismatched_weight,
         "node 'c1' (Conv): weight 'w' of shape (4, 5, 3, 3) with 1 groups does not fit 3 input channels",

@@ -205,6 +205,41 @@ def test_constant_that_widens_a_feature_map_is_fetched_like_one(tmp_path: Path) 
     assert graph.outputs[0].shape == (1, 4, 5, 5)
 
 
+@pytest.mark.parametrize(
+    ("op", "argument", "shape"),
+    [
+        ("Resize", "sizes", (1, 4, 18, 33)),
+        ("Tile", "repeats", (1, 4, 18, 33)),
+        ("Expand", "shape", (1, 4, 18, 33)),
+    ],
+)
+def test_copies_are_one_write_for_each_element(tmp_path: Path, op: str, argument: str, shape: tuple[int, ...]) -> None:
+    values = {"sizes": shape, "repeats": (1, 1, 2, 3), "shape": shape}[argument]
+    start = {"x": (1, 4, 1, 1)} if op == "Expand" else IMAGE
+    inputs = ["x", "", "", argument] if op == "Resize" else ["x", argument]
+    nodes = [node(op, inputs, ["big"]), node("MaxPool", ["big"], ["y"], kernel_shape=[1, 1])]
+    graph = load(tmp_path, nodes, start, [ints(argument, *values)])
+    assert ops(graph) == ["view", "elementwise", "view", "pool"]
+    assert graph.outputs[0].shape == shape
+    assert graph.vector_operations(graph.layers[1]) == 4 * 18 * 33
+    assert graph.inputs[1].elements <= 18 * 33
+    assert graph.with_batch(3).outputs[0].shape == (3, *shape[1:])
+
+
+def test_expansion_before_arithmetic_is_left_to_broadcasting(tmp_path: Path) -> None:
+    nodes = [
+        node("GlobalAveragePool", ["x"], ["g"]),
+        node("Expand", ["g", "shape"], ["e"]),
+        node("Mul", ["x", "e"], ["y"]),
+    ]
+    assert ops(load(tmp_path, nodes, IMAGE, [ints("shape", 1, 4, 9, 11)])) == ["pool", "elementwise"]
+
+
+def test_shrinking_to_the_nearest_neighbour_is_a_view(tmp_path: Path) -> None:
+    resize = node("Resize", ["x", "", "", "sizes"], ["y"])
+    assert ops(load(tmp_path, [resize], {"x": (1, 3, 8, 8)}, [ints("sizes", 1, 3, 4, 4)])) == ["view"]
+
+
 def test_shared_and_rearranged_weights_keep_the_stored_name(tmp_path: Path) -> None:
     nodes = [
         node("Transpose", ["w"], ["wt"]),
