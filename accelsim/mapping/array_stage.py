@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.mapping.address_pattern import AddressPattern, runs_of
-from accelsim.mapping.blocks import BlockSequence, TileVisits
+from accelsim.mapping.address_pattern import AddressPattern
 from accelsim.mapping.dataflow import RELEVANT_DIMS
 from accelsim.mapping.footprint import block_pixels
 from accelsim.mapping.layout import band_runs, pixel_runs
 from accelsim.mapping.tile_graph import Activity, Dependence, OperandTiles, OutputTiles
-from accelsim.mapping.tiling import channel_ranges, streams_through
+from accelsim.mapping.tiling import channel_ranges
 from accelsim.units import BITS_PER_BYTE, bits_to_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from accelsim.mapping.blocks import BlockSequence, TileVisits
     from accelsim.mapping.tiling import Tiling, TilingProblem
 
 
@@ -62,7 +62,7 @@ class ArrayAddresses:
     """
 
     ifmap: tuple[InputPart, ...]
-    weight: int
+    weight: int | None
     weight_producer: tuple[int, OutputTiles] | None
     weight_matrices: int
     ofmap: int | None
@@ -75,8 +75,8 @@ class ArrayStage:
 
     Parameters
     ----------
-    problem, tiling
-        The layer and how it is cut.
+    blocks
+        The layer, cut into blocks.
     addresses
         Where its operands lie.
     buffers
@@ -85,32 +85,29 @@ class ArrayStage:
         Whether groups are stretches of channels (convolution) or whole matrices (batched products).
     """
 
-    problem: TilingProblem
-    tiling: Tiling
+    blocks: BlockSequence
     addresses: ArrayAddresses
     buffers: tuple[str, str, str]
     groups_are_channels: bool
 
-    @cached_property
-    def blocks(self) -> BlockSequence:
-        """The blocks in order."""
-        return BlockSequence(self.problem, self.tiling)
+    @property
+    def problem(self) -> TilingProblem:
+        """The layer."""
+        return self.blocks.problem
 
-    @cached_property
-    def _visits(self) -> dict[str, TileVisits]:
-        return {
-            operand: self.blocks.visits(operand, level)
-            for operand, level in zip(RELEVANT_DIMS, self.tiling.retention, strict=True)
-        }
+    @property
+    def tiling(self) -> Tiling:
+        """How it is cut."""
+        return self.blocks.tiling
 
     @cached_property
     def _step_of_block(self) -> NDArray[np.int64]:
         """Step that each block belongs to: a new one begins where a tile arrives, or after one has left."""
         begins = np.zeros(len(self.blocks.compute_cycles), bool)
         begins[0] = True
-        for visits in self._visits.values():
+        for visits in self.blocks.visits.values():
             begins[visits.first_block] = True
-        after_drain = self._visits["psum"].last_block + 1
+        after_drain = self.blocks.visits["psum"].last_block + 1
         begins[after_drain[after_drain < len(begins)]] = True
         return np.cumsum(begins) - 1
 
@@ -122,7 +119,7 @@ class ArrayStage:
     def _tiles(
         self, operand: str, number: int, bits: NDArray[np.int64], released: NDArray[np.int64], fetch: AddressPattern
     ) -> OperandTiles:
-        visits = self._visits[operand]
+        visits = self.blocks.visits[operand]
         sets = len(visits.set_last_block)
         return OperandTiles(
             operand=operand,
@@ -137,8 +134,14 @@ class ArrayStage:
         )
 
     def _channel_range(self, visits: TileVisits) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First and last-plus-one input channel of each ifmap tile, on the axis of the whole feature map."""
-        first, end = (bound[visits.dims["k"]] for bound in channel_ranges(self.problem, self.tiling.k))
+        """First and last-plus-one input channel of each ifmap tile, on the axis of the whole feature map.
+
+        Where a set holds all of k, a channel that two tiles share comes with the first of them.
+        """
+        first, end = channel_ranges(self.problem, self.tiling.k)
+        if "k" in self.tiling.order[self.tiling.retention[0] :]:
+            first = np.append(0, end[:-1])
+        first, end = first[visits.dims["k"]], end[visits.dims["k"]]
         if not self.groups_are_channels:
             return first, end
         group = visits.group * self.tiling.groups
@@ -150,7 +153,7 @@ class ArrayStage:
         """Tiles of the input feature map; None where all of it is on chip."""
         if not self.problem.ifmap_in_dram:
             return None
-        visits, grid, block = self._visits["ifmap"], self.problem.grid, self.tiling.m
+        visits, grid, block = self.blocks.visits["ifmap"], self.problem.grid, self.tiling.m
         slides = self._slides
         bands = grid.fresh_bands(block) if slides else grid.bands(block)
         pixels = block_pixels(bands, self.blocks.trips["m"])
@@ -231,82 +234,49 @@ class ArrayStage:
 
     @cached_property
     def weight_tiles(self) -> OperandTiles:
-        """Tiles of the weights."""
-        visits = self._visits["weight"]
+        """Tiles of the weights; they take no space where a second feature map is on chip already."""
+        visits = self.blocks.visits["weight"]
         n, k = (self.blocks.block_extent(dim, visits.dims[dim]) for dim in ("n", "k"))
         bits = n * k * self.blocks.group_extent(visits.group) * self.problem.weight_bits
-        if self.addresses.weight_matrices:
-            runs = self._matrix_runs(visits, n, k)
+        address = self.addresses.weight
+        if address is None:
+            bits, fetch = np.zeros_like(bits), AddressPattern.empty(len(bits))
         else:
-            runs = self._stored_runs(visits, ("n", "k"), self.problem.weight_bits, self.addresses.weight)
-        owner = np.arange(len(runs))
+            stored = self.addresses.weight_matrices == 0
+            runs = self.blocks.stored_runs("weight", address) if stored else self._matrix_runs(address, visits, n, k)
+            fetch = AddressPattern.gather([(np.arange(len(runs)), runs)], len(runs))
         released = _sum_per_set(bits, visits.set_index, len(visits.set_last_block))
-        tiles = self._tiles("weight", 1, bits, released, AddressPattern.gather([(owner, runs)], len(runs)))
+        tiles = self._tiles("weight", 1, bits, released, fetch)
         if self.addresses.weight_producer is None:
             return tiles
         stage, output = self.addresses.weight_producer
-        return tiles.after(Dependence(stage, output.drains_until(np.ones(len(runs)))))
+        return tiles.after(Dependence(stage, output.drains_until(np.ones(len(bits)))))
 
-    def _matrix_runs(self, visits: TileVisits, n: NDArray[np.int64], k: NDArray[np.int64]) -> NDArray[np.void]:
+    def _matrix_runs(
+        self, address: int, visits: TileVisits, n: NDArray[np.int64], k: NDArray[np.int64]
+    ) -> NDArray[np.void]:
         """Runs of the second feature map of a product, which lies row by row along k."""
         row = bits_to_bytes(self.problem.dims.n * self.problem.weight_bits)
         matrix = visits.group * self.tiling.groups % self.addresses.weight_matrices
         first_row = matrix * self.problem.dims.k + visits.dims["k"] * self.tiling.k
         first = visits.dims["n"] * self.tiling.n
         channels = (first, first + n)
-        runs = pixel_runs(self.addresses.weight, first_row, k, channels, self.problem.dims.n, self.problem.weight_bits)
+        runs = pixel_runs(address, first_row, k, channels, self.problem.dims.n, self.problem.weight_bits)
         runs["outer_count"] = self.blocks.group_extent(visits.group)
         runs["outer_stride"] = self.problem.dims.k * row
         return runs
 
-    def _stored_runs(self, visits: TileVisits, dims: tuple[str, str], bits: int, address: int) -> NDArray[np.void]:
-        """Runs of an operand that lies tile by tile, each tile in one piece."""
-        sizes = {dim: self.blocks.block_extent(dim, np.arange(self.blocks.trips[dim])) for dim in dims}
-        groups = self.blocks.group_extent(np.arange(self.blocks.group_trips))
-        elements = groups[:, None, None] * sizes[dims[0]][:, None] * sizes[dims[1]]
-        tile_bytes = -(-elements * bits // 8)
-        starts = address + (np.cumsum(tile_bytes) - tile_bytes.ravel()).reshape(tile_bytes.shape)
-        place = (visits.group, visits.dims[dims[0]], visits.dims[dims[1]])
-        return runs_of(starts[place], tile_bytes[place])
-
-    @property
-    def stored_weight_bytes(self) -> int:
-        """Bytes of the weights as they lie in DRAM, every tile rounded up to whole bytes."""
-        visits = self._visits["weight"]
-        runs = self._stored_runs(visits, ("n", "k"), self.problem.weight_bits, 0)
-        return int((runs["base"] + runs["run_bytes"]).max())
-
-    @property
-    def spilled_bytes(self) -> int:
-        """Bytes that spilled partial sums need in DRAM; 0 where none leaves the chip."""
-        if not self._revisits:
-            return 0
-        runs = self._stored_runs(self._visits["psum"], ("m", "n"), self.problem.psum_bits, 0)
-        return int((runs["base"] + runs["run_bytes"]).max())
-
-    @property
-    def _revisits(self) -> bool:
-        """Whether output tiles leave before their sums are complete."""
-        visits = self._visits["psum"]
-        return self.blocks.trips["k"] > 1 and bool(
-            (self.blocks.k_index(visits.last_block) < self.blocks.trips["k"] - 1).any()
-        )
-
     @cached_property
     def output_tiles(self) -> OutputTiles:
         """Tiles of the output: fetched again where sums were spilled, drained at the end of each visit."""
-        visits, problem = self._visits["psum"], self.problem
+        visits, problem = self.blocks.visits["psum"], self.problem
         m, n = (self.blocks.block_extent(dim, visits.dims[dim]) for dim in ("m", "n"))
         elements = m * n * self.blocks.group_extent(visits.group)
         first_visit = self.blocks.k_index(visits.first_block) == 0
         complete = self.blocks.k_index(visits.last_block) == self.blocks.trips["k"] - 1
-        whole_sums = problem.one_fold_sums or (
-            problem.dataflow.accumulates_in_array
-            and (self.blocks.trips["k"] == 1 or streams_through(problem, self.tiling))
-        )
-        bits = elements * (problem.ofmap_bits if whole_sums else problem.psum_bits)
+        bits = elements * (problem.ofmap_bits if self.blocks.sums_in_array else problem.psum_bits)
         owner = np.arange(len(bits))
-        spill = self._stored_runs(visits, ("m", "n"), problem.psum_bits, self.addresses.psum)
+        spill = self.blocks.stored_runs("psum", self.addresses.psum)
         drained = [(owner[~complete], spill[~complete])]
         if self.addresses.ofmap is not None:
             drained.append((owner[complete], self._result_runs(visits, m, n)[complete]))
@@ -357,20 +327,9 @@ class ArrayStage:
     def mapping_efficiency(self) -> float:
         """Share of the array's elements that a fold uses, on average."""
         problem, flow = self.problem, self.problem.dataflow
-        folds = self._folds
+        folds = self.blocks.folds
         used = self.blocks.extents[flow.row_dim] * self.blocks.extents[flow.col_dim]
         return used / (folds[flow.row_dim] * folds[flow.col_dim] * problem.rows * problem.cols)
-
-    @cached_property
-    def _folds(self) -> dict[str, int]:
-        """Folds along the two stationary dimensions, and stream starts along the third."""
-        flow = self.problem.dataflow
-        side: dict[str, int] = {}
-        for dim, length in ((flow.row_dim, self.problem.rows), (flow.col_dim, self.problem.cols)):
-            sizes = self.blocks.block_extent(dim, np.arange(self.blocks.trips[dim]))
-            side[dim] = int((-(-sizes // length)).sum())
-        side[flow.stream_dim] = 1 if streams_through(self.problem, self.tiling) else self.blocks.trips[flow.stream_dim]
-        return side
 
     @property
     def activity(self) -> Activity:
@@ -378,7 +337,7 @@ class ArrayStage:
         problem, dims = self.problem, self.problem.dims
         lacking = {"ifmap": "n", "weight": "m", "psum": "k"}
         elements = {"ifmap": dims.m * dims.k, "weight": dims.n * dims.k, "psum": dims.m * dims.n}
-        passes = {operand: dims.groups * elements[operand] * self._folds[lacking[operand]] for operand in lacking}
+        passes = {operand: dims.groups * elements[operand] * self.blocks.folds[lacking[operand]] for operand in lacking}
         results = dims.groups * elements["psum"]
         reads = {
             "ifmap": passes["ifmap"] * problem.ifmap_bits,

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accelsim.mapping.address_pattern import runs_of
 from accelsim.mapping.dataflow import DIMS, RELEVANT_DIMS
 from accelsim.mapping.tiling import streams_through
-from accelsim.units import ceil_div
+from accelsim.units import BITS_PER_BYTE, ceil_div
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +104,13 @@ class BlockSequence:
         total: NDArray[np.int64] = cycles * self.group_extent(group)
         return total
 
-    def visits(self, operand: str, level: int) -> TileVisits:
+    @cached_property
+    def visits(self) -> dict[str, TileVisits]:
+        """Tiles of each operand under its retention level."""
+        levels = zip(RELEVANT_DIMS, self.tiling.retention, strict=True)
+        return {operand: self._visits(operand, level) for operand, level in levels}
+
+    def _visits(self, operand: str, level: int) -> TileVisits:
         """Tiles of an operand that keeps what the loops from position `level` on visit."""
         group, index = self._indices
         order = self.tiling.order
@@ -133,3 +140,47 @@ class BlockSequence:
     def k_index(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Index along k of the given blocks: 0 where a visit to an output block begins its sum."""
         return self._indices[1]["k"][blocks]
+
+    @property
+    def sums_in_array(self) -> bool:
+        """Whether every sum over k is completed inside the array, so that the buffer holds results alone."""
+        continues = self.trips["k"] == 1 or streams_through(self.problem, self.tiling)
+        return self.problem.one_fold_sums or (self.problem.dataflow.accumulates_in_array and continues)
+
+    @cached_property
+    def folds(self) -> dict[str, int]:
+        """Folds along the two stationary dimensions, and stream starts along the third."""
+        flow = self.problem.dataflow
+        folds = {}
+        for dim, side in ((flow.row_dim, self.problem.rows), (flow.col_dim, self.problem.cols)):
+            extents = self.block_extent(dim, np.arange(self.trips[dim]))
+            folds[str(dim)] = int((-(-extents // side)).sum())
+        folds[flow.stream_dim] = 1 if streams_through(self.problem, self.tiling) else self.trips[flow.stream_dim]
+        return folds
+
+    def stored_runs(self, operand: str, address: int) -> NDArray[np.void]:
+        """Runs of weights or partial sums, which lie tile by tile from `address` on, each tile in one piece."""
+        visits, dims = self.visits[operand], RELEVANT_DIMS[operand]
+        bits = self.problem.weight_bits if operand == "weight" else self.problem.psum_bits
+        extents = [self.block_extent(dim, np.arange(self.trips[dim])) for dim in dims]
+        groups = self.group_extent(np.arange(self.group_trips))
+        elements = groups[:, None, None] * extents[0][:, None] * extents[1]
+        tile_bytes = -(-elements * bits // BITS_PER_BYTE)
+        starts = address + (np.cumsum(tile_bytes) - tile_bytes.ravel()).reshape(tile_bytes.shape)
+        place = (visits.group, visits.dims[dims[0]], visits.dims[dims[1]])
+        return runs_of(starts[place], tile_bytes[place])
+
+    @property
+    def stored_weight_bytes(self) -> int:
+        """Bytes of the weights as they lie in DRAM, every tile rounded up to whole bytes."""
+        runs = self.stored_runs("weight", 0)
+        return int((runs["base"] + runs["run_bytes"]).max())
+
+    @property
+    def spilled_bytes(self) -> int:
+        """Bytes that spilled partial sums need in DRAM; 0 where none leaves the chip."""
+        last_k = self.k_index(self.visits["psum"].last_block)
+        if not (last_k < self.trips["k"] - 1).any():
+            return 0
+        runs = self.stored_runs("psum", 0)
+        return int((runs["base"] + runs["run_bytes"]).max())

@@ -168,8 +168,8 @@ class StageTiles:
         Operands that are fetched.
     output
         Result tiles.
-    kept_bytes
-        Per buffer the space that the stage's output takes where it stays on chip.
+    kept_bits
+        Space in the output's buffer that the stage's result takes where it stays on chip.
     kept_until
         Index of the last stage that reads an output kept on chip.
     activity
@@ -186,7 +186,7 @@ class StageTiles:
     compute_cycles: NDArray[np.int64]
     inputs: tuple[OperandTiles, ...]
     output: OutputTiles
-    kept_bytes: int
+    kept_bits: int
     kept_until: int
     activity: Activity
     mapping_efficiency: float

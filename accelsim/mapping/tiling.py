@@ -247,7 +247,7 @@ def _search(candidates: _Candidates, problem: TilingProblem, most_blocks: int) -
     limit = np.inf
     best = np.zeros(len(_BEST_FIELDS), np.int64)
     for _ in range(2):
-        found, least, best = best_tiling(  # type: ignore[no-untyped-call] - Numba infers its types
+        found, least, best = best_tiling(  # type: ignore[no-untyped-call]
             *sizes, candidates.orders, record, problem.dram_bytes_per_cycle, objective, limit
         )
         if not found:

@@ -1,0 +1,103 @@
+"""Prices activity: counts times unit energies, DRAM commands, and leakage over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from accelsim.result import ENERGY_COMPONENTS
+from accelsim.units import milliwatts_to_pj
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from accelsim.config.schema import HardwareConfig
+    from accelsim.energy.table import EnergyTable
+    from accelsim.mapping.tile_graph import Activity
+
+EnergyByAction = dict[str, dict[str, float]]
+"""``{component: {action: pJ}}`` with every component of `ENERGY_COMPONENTS`."""
+
+RESOLUTION_PJ = 2.0**-8
+"""Energies are whole multiples of this, so that sums of them are exact in any order up to 35 J."""
+
+
+@dataclass(frozen=True)
+class EnergyModel:
+    """The unit energies of one machine.
+
+    Parameters
+    ----------
+    hardware
+        The machine.
+    table
+        Its energy table.
+    """
+
+    hardware: HardwareConfig
+    table: EnergyTable
+
+    def stage_energy(
+        self, activity: Activity, operand_bits: tuple[int, int], dram_pj: Mapping[str, float], duration_ps: int
+    ) -> EnergyByAction:
+        """Energy of one stage.
+
+        Parameters
+        ----------
+        activity
+            What happened on chip.
+        operand_bits
+            Widths of ifmap and weight.
+        dram_pj
+            Energy of the DRAM by action.
+        duration_ps
+            How long the stage took; leakage counts over it.
+        """
+        table, sram = self.table, self.hardware.sram
+        per_bit = {name: table.sram_energy_pj(buffer.capacity_kib) for name, buffer in sram.items()}
+        lanes = self.hardware.vector_unit.lanes
+        element_mw = table.leakage_mw_per_element
+        sram_mw = table.leakage_mw_per_sram_kib * sum(buffer.capacity_kib for buffer in sram.values())
+        energy: EnergyByAction = {
+            "pe_array": {"mac": activity.macs * table.mac_energy_pj(*operand_bits)},
+            "vector_unit": {"operation": activity.vector_operations * table.vector_operation_pj},
+            "register_file": {"access": activity.register_file_bits * table.register_file_pj_per_bit},
+            "sram": {
+                "read": sum(bits * per_bit[name] for name, bits in activity.sram_read_bits.items()),
+                "write": sum(bits * per_bit[name] for name, bits in activity.sram_write_bits.items()),
+            },
+            "interconnect": {"transfer": activity.interconnect_bits * table.interconnect_pj_per_bit},
+            "dram": dict(dram_pj),
+            "leakage": {
+                "pe_array": milliwatts_to_pj(element_mw * self.hardware.pe_array.elements, duration_ps),
+                "vector_unit": milliwatts_to_pj(element_mw * lanes, duration_ps),
+                "sram": milliwatts_to_pj(sram_mw, duration_ps),
+            },
+        }
+        return {name: {action: rounded(pj) for action, pj in actions.items()} for name, actions in energy.items()}
+
+    def vector_energy(self, operations: int) -> EnergyByAction:
+        """Energy of a layer that rides on another's drain: its operations alone."""
+        energy: EnergyByAction = {name: {} for name in ENERGY_COMPONENTS}
+        energy["vector_unit"]["operation"] = rounded(operations * self.table.vector_operation_pj)
+        return energy
+
+
+def rounded(energy_pj: float) -> float:
+    """Round to a whole multiple of `RESOLUTION_PJ`."""
+    return round(energy_pj / RESOLUTION_PJ) * RESOLUTION_PJ
+
+
+def component_totals(energy: EnergyByAction) -> dict[str, float]:
+    """Sum the actions of each component."""
+    return {component: sum(actions.values()) for component, actions in energy.items()}
+
+
+def add_energies(parts: list[EnergyByAction]) -> EnergyByAction:
+    """Sum energies action by action."""
+    total: EnergyByAction = {component: {} for component in ENERGY_COMPONENTS}
+    for part in parts:
+        for component, actions in part.items():
+            for action, pj in actions.items():
+                total[component][action] = total[component].get(action, 0.0) + pj
+    return total

@@ -1,0 +1,315 @@
+"""The machine at work: one process per component, fetching, computing and draining the tiles of all stages in order.
+
+A DMA engine per operand fetches its tiles as soon as their set may enter the buffer, the data exists and there is room;
+so it runs ahead into later stages where nothing forbids it. The compute process takes the steps one after the other
+and waits for what a step needs; the time it waited is charged to what came last. Results leave once they are complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from accelsim.errors import DeadlockError
+from accelsim.simulation.progress_counter import ProgressCounter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    import simpy
+
+    from accelsim.hardware.sram import Buffer
+    from accelsim.mapping.tile_graph import OperandTiles, StageTiles
+    from accelsim.simulation.memory_port import MemoryPort
+    from accelsim.simulation.trace import Trace
+    from accelsim.units import Clock
+
+STREAMS = ("ifmap", "weight", "psum", "ofmap")
+"""Streams into the memory: three that read, and the one that writes results and spilled sums."""
+
+
+@dataclass
+class StageTiming:
+    """What a stage took, in cycles of the compute clock."""
+
+    end_cycle: int = 0
+    compute_cycles: int = 0
+    stalls: dict[str, int] = field(default_factory=dict)
+
+
+class _TileStream:
+    """One operand of one stage while it runs: which tiles are there, which sets are gone."""
+
+    __slots__ = ("_next", "_waiter", "arrived_ps", "buffer", "first_step", "retire_step", "retired", "tiles")
+
+    def __init__(self, env: simpy.Environment, tiles: OperandTiles, buffer: Buffer) -> None:
+        self.tiles = tiles
+        self.buffer = buffer
+        self.first_step: list[int] = tiles.first_step.tolist()
+        self.retire_step: list[int] = tiles.retire_step.tolist()
+        self.arrived_ps: list[int] = [-1] * len(tiles)
+        self.retired = ProgressCounter(env)
+        self._next = 0
+        self._waiter: tuple[int, simpy.Event] | None = None
+
+    def arrive(self, tile: int, now: int) -> None:
+        """Note that a tile is there, and wake the compute process if it waits for it."""
+        self.arrived_ps[tile] = now
+        if self._waiter is not None and self._waiter[0] == tile:
+            event = self._waiter[1]
+            self._waiter = None
+            event.succeed()
+
+    def missing_tile(self, step: int) -> int | None:
+        """Next tile that `step` needs and that is not there yet; steps are asked for in order."""
+        while self._next < len(self.first_step) and self.first_step[self._next] <= step:
+            if self.arrived_ps[self._next] < 0:
+                return self._next
+            self._next += 1
+        return None
+
+    def wait_for(self, tile: int, event: simpy.Event) -> simpy.Event:
+        """Let `event` happen when a tile arrives."""
+        self._waiter = (tile, event)
+        return event
+
+    def last_arrival(self, step: int) -> tuple[int, int]:
+        """Time and number of the tile that arrived last among those that `step` was the first to need."""
+        tile = self._next - 1
+        latest = (-1, -1)
+        while tile >= 0 and self.first_step[tile] == step:
+            latest = max(latest, (self.arrived_ps[tile], tile))
+            tile -= 1
+        return latest
+
+
+class _StageRun:
+    """One stage while it runs."""
+
+    __slots__ = ("drain_rank", "drained", "inputs", "open_in_set", "output", "stage", "streams")
+
+    def __init__(self, env: simpy.Environment, stage: StageTiles, buffers: dict[str, Buffer]) -> None:
+        self.stage = stage
+        self.inputs = {tiles.operand: _TileStream(env, tiles, buffers[tiles.buffer]) for tiles in stage.inputs}
+        output = stage.output.tiles
+        self.output = _TileStream(env, output, buffers[output.buffer])
+        self.streams = [*self.inputs.values(), self.output]
+        self.drained = ProgressCounter(env)
+        order = stage.output.drain_order.tolist()
+        self.drain_rank = [0] * len(order)
+        for rank, tile in enumerate(order):
+            self.drain_rank[tile] = rank
+        self.open_in_set = [0] * len(output.retire_step)
+        for set_index in output.set_index.tolist():
+            self.open_in_set[set_index] += 1
+
+
+class Machine:
+    """All components, joined.
+
+    Parameters
+    ----------
+    env
+        The event loop.
+    stages
+        Tile graphs in order of execution.
+    buffers
+        On-chip memories by name.
+    port
+        The way to the DRAM.
+    clock
+        Clock of the compute units.
+    trace
+        Where phases are noted.
+    stage_ended
+        Called with the stage's index at the time each stage has computed its last step.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        stages: Sequence[StageTiles],
+        buffers: dict[str, Buffer],
+        port: MemoryPort,
+        clock: Clock,
+        trace: Trace,
+        stage_ended: Callable[[int], None],
+    ) -> None:
+        self._env = env
+        self._port = port
+        self._clock = clock
+        self._trace = trace
+        self._stage_ended = stage_ended
+        self._buffers = buffers
+        self._runs = [_StageRun(env, stage, buffers) for stage in stages]
+        self._waits: dict[str, str] = {}
+        self.timings = [StageTiming() for _ in stages]
+        self.finished = False
+        for operand in ("ifmap", "weight"):
+            env.process(self._fetch(operand))
+        env.process(self._make_room())
+        env.process(self._compute())
+
+    def raise_deadlock(self) -> None:
+        """Say who waits for what; called when the events have run out before the last step."""
+        waits = "; ".join(f"{who} waits for {what}" for who, what in self._waits.items() if what)
+        buffers = "; ".join(buffer.describe() for buffer in self._buffers.values())
+        raise DeadlockError(f"the simulation stopped before its last step: {waits}; {buffers}")
+
+    # -- data in --------------------------------------------------------------------------------------------------
+
+    def _fetch(self, operand: str) -> Generator[simpy.Event, None, None]:
+        """Fetch one operand of all stages, tile by tile in order."""
+        for number, run in enumerate(self._runs):
+            stream = run.inputs.get(operand)
+            if stream is None:
+                continue
+            sets = stream.tiles.set_index.tolist()
+            bits = stream.tiles.allocated_bits.tolist()
+            dependences = [(self._runs[d.stage].drained, d.drained.tolist()) for d in stream.tiles.dependences]
+            for tile in range(len(sets)):
+                retired_sets = sets[tile] - stream.tiles.sets_in_flight + 1
+                if stream.retired.value < retired_sets:
+                    self._waits[operand] = f"set {retired_sets - 1} of {run.stage.name} to be used up"
+                    yield stream.retired.reach(retired_sets)
+                for drained, needed in dependences:
+                    if drained.value < needed[tile]:
+                        self._waits[operand] = f"{needed[tile]} results that {run.stage.name} reads"
+                        yield drained.reach(needed[tile])
+                if bits[tile]:
+                    self._waits[operand] = f"{bits[tile]} bits of buffer {stream.buffer.name} for {run.stage.name}"
+                    yield stream.buffer.take(number, bits[tile])
+                self._read(operand, number, stream, tile)
+            self._waits[operand] = ""
+
+    def _read(self, operand: str, number: int, stream: _TileStream, tile: int) -> None:
+        """Offer a tile's bursts to the memory; it arrives when they have."""
+        addresses = stream.tiles.fetch.bursts(tile, self._port.burst_bytes)
+        begin = int(self._env.now)
+        if not len(addresses):
+            stream.arrive(tile, begin)
+            return
+
+        def completed() -> None:
+            now = int(self._env.now)
+            self._trace.add(f"{operand} fetch", number, stream.first_step[tile], begin, now, len(addresses))
+            stream.arrive(tile, now)
+
+        self._port.transfer(STREAMS.index(operand), addresses, completed)
+
+    def _make_room(self) -> Generator[simpy.Event, None, None]:
+        """Take room for the output tiles of all stages in order, and fetch the partial sums that were spilled."""
+        for number, run in enumerate(self._runs):
+            stream = run.output
+            if run.stage.kept_bits:
+                self._waits["psum"] = f"{run.stage.kept_bits} bits to keep the result of {run.stage.name}"
+                yield stream.buffer.take(number, run.stage.kept_bits)
+            sets = stream.tiles.set_index.tolist()
+            bits = stream.tiles.allocated_bits.tolist()
+            spilled_before = run.stage.output.spilled_before.tolist()
+            for tile in range(len(sets)):
+                retired_sets = sets[tile] - stream.tiles.sets_in_flight + 1
+                if stream.retired.value < retired_sets:
+                    self._waits["psum"] = f"output set {retired_sets - 1} of {run.stage.name} to be drained"
+                    yield stream.retired.reach(retired_sets)
+                if run.drained.value < spilled_before[tile]:
+                    self._waits["psum"] = f"partial sums of {run.stage.name} to reach the DRAM"
+                    yield run.drained.reach(spilled_before[tile])
+                if bits[tile]:
+                    self._waits["psum"] = f"{bits[tile]} bits of buffer {stream.buffer.name} for {run.stage.name}"
+                    yield stream.buffer.take(number, bits[tile])
+                self._read("psum", number, stream, tile)
+            self._waits["psum"] = ""
+
+    # -- compute --------------------------------------------------------------------------------------------------
+
+    def _compute(self) -> Generator[simpy.Event, None, None]:
+        """Run the steps of all stages, one after the other."""
+        env, clock = self._env, self._clock
+        cycle = 0
+        for number, run in enumerate(self._runs):
+            timing = self.timings[number]
+            unit = "PE array" if run.stage.on_array else "vector unit"
+            drains = _tiles_by_step(run.stage.output.last_step.tolist())
+            for step, cycles in enumerate(run.stage.compute_cycles.tolist()):
+                for stream in run.streams:
+                    while (tile := stream.missing_tile(step)) is not None:
+                        self._waits["compute"] = f"{stream.tiles.operand} tile {tile} of {run.stage.name}"
+                        yield stream.wait_for(tile, env.event())
+                start = max(cycle, clock.cycle_at(int(env.now)))
+                if start > cycle:
+                    cause = _last_arrival(run, step)
+                    timing.stalls[cause] = timing.stalls.get(cause, 0) + start - cycle
+                cycle = start + cycles
+                timing.compute_cycles += cycles
+                begin, end = clock.ps_of(start), clock.ps_of(cycle)
+                if end > env.now:
+                    self._waits["compute"] = f"step {step} of {run.stage.name} to end"
+                    yield env.timeout(end - int(env.now))
+                if cycles:
+                    self._trace.add(unit, number, step, begin, end, 0)
+                self._finish_step(number, run, step, drains.get(step, ()))
+            timing.end_cycle = cycle
+            self._waits["compute"] = ""
+            self._release_kept(number)
+            self._stage_ended(number)
+        self.finished = True
+
+    def _finish_step(self, number: int, run: _StageRun, step: int, drained: Sequence[int]) -> None:
+        """Give back the input sets that the step was the last to use, send off the results that it completed."""
+        for stream in run.inputs.values():
+            done = stream.retired.value
+            if done < len(stream.retire_step) and stream.retire_step[done] == step:
+                if released := int(stream.tiles.released_bits[done]):
+                    stream.buffer.give_back(released)
+                stream.retired.finish(done)
+        for tile in drained:
+            self._drain(number, run, tile)
+
+    def _release_kept(self, number: int) -> None:
+        """Give back the feature maps kept on chip that this stage was the last to read."""
+        for run in self._runs[: number + 1]:
+            if run.stage.kept_bits and run.stage.kept_until == number:
+                run.output.buffer.give_back(run.stage.kept_bits)
+
+    # -- data out -------------------------------------------------------------------------------------------------
+
+    def _drain(self, number: int, run: _StageRun, tile: int) -> None:
+        """Send an output tile on its way; its room is free once the memory has taken it."""
+        addresses = run.stage.output.drain.bursts(tile, self._port.burst_bytes)
+        begin = int(self._env.now)
+        step = run.output.first_step[tile]
+
+        def completed() -> None:
+            if len(addresses):
+                self._trace.add("ofmap drain", number, step, begin, int(self._env.now), len(addresses))
+            bits = int(run.output.tiles.allocated_bits[tile])
+            if bits:
+                run.output.buffer.give_back(bits)
+            set_index = int(run.output.tiles.set_index[tile])
+            run.open_in_set[set_index] -= 1
+            if run.open_in_set[set_index] == 0:
+                run.output.retired.finish(set_index)
+            run.drained.finish(run.drain_rank[tile])
+
+        if len(addresses):
+            self._port.transfer(STREAMS.index("ofmap"), addresses, completed, is_write=True)
+        else:
+            completed()
+
+
+def _tiles_by_step(steps: list[int]) -> dict[int, list[int]]:
+    tiles: dict[int, list[int]] = {}
+    for tile, step in enumerate(steps):
+        tiles.setdefault(step, []).append(tile)
+    return tiles
+
+
+def _last_arrival(run: _StageRun, step: int) -> str:
+    """Cause of a stall: the operand whose tile for this step came last, or a lack of room for the output."""
+    stream = max(run.streams, key=lambda entry: entry.last_arrival(step)[0])
+    tile = stream.last_arrival(step)[1]
+    operand = stream.tiles.operand
+    if operand != "psum":
+        return f"{operand}_fetch"
+    return "psum_fetch" if stream.tiles.fetch.offsets[tile] < stream.tiles.fetch.offsets[tile + 1] else "ofmap_drain"

@@ -1,0 +1,147 @@
+"""Builds the components of a machine, runs the tile graphs on them, and gathers what happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import simpy
+
+from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.ideal_memory import IdealMemory
+from accelsim.hardware.sram import Buffer
+from accelsim.simulation.machine import Machine, StageTiming
+from accelsim.simulation.memory_port import MemoryPort
+from accelsim.simulation.trace import Trace
+from accelsim.units import BITS_PER_BYTE, PS_PER_NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from accelsim.config.schema import HardwareConfig
+    from accelsim.hardware.dram.activity import DramActivity
+    from accelsim.mapping.tile_graph import StageTiles
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What a simulation found out.
+
+    Parameters
+    ----------
+    timings
+        Per stage its cycles and stalls.
+    end_cycle, end_ps
+        When the last drain had left, in cycles of the array and in time.
+    dram_activity
+        What the DRAM had done when each stage ended, and at the very end; None for an ideal memory.
+    reads, writes
+        Bursts moved.
+    trace
+        Phases.
+    occupancy
+        Per buffer the bytes held over time.
+    memory
+        The memory after the run, for its histograms.
+    """
+
+    timings: tuple[StageTiming, ...]
+    end_cycle: int
+    end_ps: int
+    dram_activity: tuple[DramActivity, ...] | None
+    reads: int
+    writes: int
+    trace: Trace
+    occupancy: dict[str, NDArray[np.void]]
+    memory: Dram | IdealMemory
+
+
+def build_memory(hardware: HardwareConfig) -> Dram | IdealMemory:
+    """Build the memory that a config asks for; an ideal one keeps the burst size of its device."""
+    config = hardware.dram
+    if config.kind == "command":
+        return Dram(config)
+    device = Dram(config)
+    latency_ps = round(config.ideal_latency_ns * PS_PER_NS)
+    return IdealMemory(device.burst_bytes, latency_ps, config.ideal_bandwidth_gb_per_s)
+
+
+def run_stages(
+    stages: Sequence[StageTiles], hardware: HardwareConfig, progress: Callable[[float], None] | None = None
+) -> Simulation:
+    """Run the stages of a network.
+
+    Parameters
+    ----------
+    stages
+        Tile graphs in order of execution.
+    hardware
+        The machine.
+    progress
+        Called with the share of the stages that have ended.
+
+    Raises
+    ------
+    DeadlockError
+        When no event is left before the last step.
+    """
+    env = simpy.Environment()
+    memory = build_memory(hardware)
+    port = MemoryPort(env, memory)
+    trace = Trace(memory.burst_bytes)
+    buffers = {
+        name: Buffer(env, name, buffer.capacity_bytes * BITS_PER_BYTE, _requests(stages, name))
+        for name, buffer in hardware.sram.items()
+    }
+    snapshots: list[DramActivity] = []
+
+    def stage_ended(number: int) -> None:
+        if isinstance(memory, Dram):
+            port.synchronise()
+            snapshots.append(memory.activity(int(env.now)))
+        if progress:
+            progress((number + 1) / len(stages))
+
+    clock = hardware.pe_array.clock
+    machine = Machine(env, stages, buffers, port, clock, trace, stage_ended)
+    env.run()
+    if not machine.finished or port.outstanding:
+        machine.raise_deadlock()
+    last_step_cycle = machine.timings[-1].end_cycle
+    end_ps = max(clock.ps_of(last_step_cycle), int(env.now), memory.finish())
+    end_cycle = max(last_step_cycle, clock.cycle_at(end_ps))
+    activity = None
+    reads, writes = 0, 0
+    if isinstance(memory, Dram):
+        memory.advance(end_ps)
+        final = memory.activity(end_ps)
+        snapshots[-1] = final
+        activity = tuple(snapshots)
+        reads, writes = final.read_bytes // memory.burst_bytes, final.write_bytes // memory.burst_bytes
+    else:
+        reads, writes = memory.reads, memory.writes
+    return Simulation(
+        timings=tuple(machine.timings),
+        end_cycle=end_cycle,
+        end_ps=end_ps,
+        dram_activity=activity,
+        reads=reads,
+        writes=writes,
+        trace=trace,
+        occupancy={name: buffer.occupancy for name, buffer in buffers.items()},
+        memory=memory,
+    )
+
+
+def _requests(stages: Sequence[StageTiles], buffer: str) -> list[int]:
+    """Per stage the number of times it will take room in a buffer."""
+    counts = []
+    for stage in stages:
+        operands = [*stage.inputs, stage.output.tiles]
+        count = sum(int((tiles.allocated_bits > 0).sum()) for tiles in operands if tiles.buffer == buffer)
+        kept = stage.kept_bits > 0 and stage.output.tiles.buffer == buffer
+        counts.append(count + kept)
+    return counts

@@ -1,0 +1,41 @@
+"""Notes what every component did when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelsim.result import PHASE_DTYPE
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COMPONENTS = ("ifmap fetch", "weight fetch", "psum fetch", "PE array", "vector unit", "ofmap drain")
+
+
+@dataclass
+class Trace:
+    """The phases of a run, in the order in which they ended.
+
+    Parameters
+    ----------
+    burst_bytes
+        Bytes of one burst, to which the sizes of transfers are counted.
+    """
+
+    burst_bytes: int
+    _phases: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
+
+    def add(self, component: str, stage: int, step: int, start_ps: int, end_ps: int, bursts: int) -> None:
+        """Note one phase."""
+        number = COMPONENTS.index(component)
+        self._phases.append((number, stage, step, start_ps, end_ps, bursts * self.burst_bytes))
+
+    def phases(self, layer_of_stage: list[int]) -> NDArray[np.void]:
+        """All phases as `PHASE_DTYPE`, ordered by start, with stages renamed to layers."""
+        phases = np.array(self._phases, dtype=PHASE_DTYPE) if self._phases else np.empty(0, PHASE_DTYPE)
+        if len(phases):
+            phases["layer"] = np.array(layer_of_stage)[phases["layer"]]
+        return phases[np.lexsort((phases["component"], phases["start_ps"]))]
