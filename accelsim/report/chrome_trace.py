@@ -84,6 +84,8 @@ def _microseconds(time_ps: int) -> str:
 def _layer_track(result: RunResult) -> list[str]:
     events = _track(_LAYER_TID, "layers")
     for layer, (start, end) in zip(result.layer_results, layer_times_ps(result), strict=True):
+        if start == end:
+            continue
         args = json.dumps(
             {
                 "op": layer.op,

@@ -98,11 +98,16 @@ def _times(ratio: float | None) -> str:
 
 
 def _top_layers(comparison: Comparison) -> tuple[Sequence[LayerRow], int]:
-    rows = comparison.layers
+    rows = _timed(comparison)
     if len(rows) <= MAX_LAYERS:
         return rows, 0
     slowest = sorted(rows, key=lambda row: -max(value or 0 for value in row.total_cycles.values))[:TOP_LAYERS]
     return slowest, len(rows) - len(slowest)
+
+
+def _timed(comparison: Comparison) -> list[LayerRow]:
+    """Layers that take time of their own in any run."""
+    return [row for row in comparison.layers if any(row.total_cycles.values)]
 
 
 def render_comparison(comparison: Comparison) -> str:
@@ -165,13 +170,14 @@ def _bars(label: str, index: int, x: list[str], y: list[float | None], text_: li
 
 
 def _cycles(comparison: Comparison) -> Figure:
-    names = axis_labels([row.name for row in comparison.layers])
-    rows = [row.total_cycles for row in comparison.layers]
+    layers = _timed(comparison)
+    names = axis_labels([row.name for row in layers])
+    rows = [row.total_cycles for row in layers]
     traces = []
     for index, label in enumerate(comparison.labels):
         hover = [
             f"<b>{plain_text(layer.name)}</b><br>{plain_text(label)}: {_values(row)[index]}"
-            for layer, row in zip(comparison.layers, rows, strict=True)
+            for layer, row in zip(layers, rows, strict=True)
         ]
         traces.append(_bars(label, index, names, [row.values[index] for row in rows], hover))
     return figure(traces, 420, barmode="group", bargap=0.2, xaxis=layer_axis(names), yaxis=value_axis("cycles"))

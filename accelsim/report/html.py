@@ -14,7 +14,7 @@ from accelsim.report.page import Cell, Column, build_page, plot, section, table,
 
 if TYPE_CHECKING:
     from accelsim.report.plots import Figure
-    from accelsim.result import LayerResult, RunResult
+    from accelsim.result import LayerResult, Profile, RunResult
 
 _LAYER_COLUMNS = (
     Column("#", "index"),
@@ -79,11 +79,14 @@ def _card(entry: Headline) -> str:
 
 
 def _cycles(result: RunResult, figures: dict[str, Figure]) -> str:
-    figures["cycles"] = plots.draw_cycles(layer_figures.cycles_per_layer(result))
+    data = layer_figures.cycles_per_layer(result)
+    figures["cycles"] = plots.draw_cycles(data)
     note = (
         "Cycles of the array's clock from the end of the layer before to the end of the layer,"
         " split into compute and what it waited for."
     )
+    if data.layers_without_time:
+        note += f" {data.layers_without_time:,} layers that ride on another one (fused) or move no data are left out."
     return section("Cycles per layer", plot("cycles"), note=note)
 
 
@@ -109,7 +112,11 @@ def _energy(result: RunResult, figures: dict[str, Figure]) -> str:
         for part, entries in actions.energy_pj.items()
         for action, value in entries.items()
     ]
-    per_layer = section("Energy per layer", plot("energy_layers"), note="Energy of each layer by component.")
+    per_layer = section(
+        "Energy per layer",
+        plot("energy_layers"),
+        note="Energy of each layer by component; fused layers are counted with the one they ride on.",
+    )
     whole = section(
         "Energy by component and action",
         '<div class="pair">', plot("energy_actions"), table("energy_table", columns, rows), "</div>",
@@ -134,42 +141,44 @@ def _over_time(result: RunResult, figures: dict[str, Figure]) -> list[str]:
     profile = result.profile
     if profile is None:
         return []
-    gantt = time_figures.timeline(result, profile)
-    bandwidth = time_figures.bandwidth_over_time(result, profile)
-    occupancies = time_figures.buffer_occupancies(result, profile)
-    figures["timeline"] = time_plots.draw_timeline(gantt)
-    figures["bandwidth"] = time_plots.draw_bandwidth(bandwidth)
-    figures["occupancy"] = time_plots.draw_occupancy(occupancies, gantt.latency_ps)
-    merged = (
-        f" {gantt.phases:,} phases are shown as {len(gantt.segments):,} bars: those of one layer less than"
-        f" {quantities.duration(gantt.merged_gap_ps / 1_000)} apart are merged, paler where partly idle;"
-        " trace.json has every one."
-    )
-    thinned = merged if gantt.merged_gap_ps else f" All {gantt.phases:,} phases are shown."
-    longest = max((entry.interval_ps for entry in occupancies), default=0)
-    peaks = f" Each point is the maximum of {quantities.duration(longest / 1_000)}." if longest else ""
-    bin_ps = bandwidth.time_ps[1] - bandwidth.time_ps[0] if len(bandwidth.time_ps) > 1 else 0
-    parts = [
-        section(
-            "Timeline",
-            plot("timeline", time_axis=True),
-            note="Fetch, compute and drain per component. Drag to zoom; the figures over time move together." + thinned,
-        ),
-        section(
-            "DRAM bandwidth over time",
-            plot("bandwidth", time_axis=True),
-            note=f"Mean over bins of {quantities.duration(bin_ps / 1_000)}.",
-        ),
-    ]
-    if occupancies:
-        parts.append(
-            section(
-                "Buffer occupancy over time",
-                plot("occupancy", time_axis=True),
-                note="Bytes held by each buffer; the dashed line is its capacity." + peaks,
-            )
+    parts = [_timeline(result, profile, figures), _bandwidth(result, profile, figures)]
+    return [part for part in (*parts, _occupancy(result, profile, figures)) if part]
+
+
+def _timeline(result: RunResult, profile: Profile, figures: dict[str, Figure]) -> str:
+    data = time_figures.timeline(result, profile)
+    figures["timeline"] = time_plots.draw_timeline(data)
+    note = "Fetch, compute and drain per component. Drag to zoom; the figures over time move together. "
+    if data.merged_gap_ps:
+        note += (
+            f"{data.phases:,} phases are shown as {len(data.segments):,} bars: those of one layer less than"
+            f" {quantities.duration(data.merged_gap_ps / 1_000)} apart are merged, paler where partly idle;"
+            " trace.json has every one."
         )
-    return parts
+    else:
+        note += f"All {data.phases:,} phases are shown."
+    return section("Timeline", plot("timeline", time_axis=True), note=note)
+
+
+def _bandwidth(result: RunResult, profile: Profile, figures: dict[str, Figure]) -> str:
+    data = time_figures.bandwidth_over_time(result, profile)
+    if data is None:
+        return ""
+    figures["bandwidth"] = time_plots.draw_bandwidth(data)
+    note = f"Mean over bins of {quantities.duration((data.time_ps[1] - data.time_ps[0]) / 1_000)}."
+    return section("DRAM bandwidth over time", plot("bandwidth", time_axis=True), note=note)
+
+
+def _occupancy(result: RunResult, profile: Profile, figures: dict[str, Figure]) -> str:
+    data = time_figures.buffer_occupancies(result, profile)
+    if not data:
+        return ""
+    figures["occupancy"] = time_plots.draw_occupancy(data, time_figures.latency_ps(result))
+    interval = max(entry.interval_ps for entry in data)
+    note = "Bytes held by each buffer; the dashed line is its capacity."
+    if interval:
+        note += f" Each point is the maximum of {quantities.duration(interval / 1_000)}."
+    return section("Buffer occupancy over time", plot("occupancy", time_axis=True), note=note)
 
 
 def _layers(result: RunResult) -> str:
@@ -201,7 +210,7 @@ def _layer_row(index: int, layer: LayerResult, result: RunResult) -> tuple[str |
         Cell(quantities.share(share), share),
         Cell(f"{layer.compute_cycles:,}", layer.compute_cycles),
         Cell(quantities.share(stalled), layer.stall_cycles),
-        title_of(layer_figures.main_stall_cause(layer) or ""),
+        _remark(layer),
         Cell(quantities.share(used), used),
         Cell(quantities.share(layer.mapping_efficiency), layer.mapping_efficiency),
         Cell(quantities.si(layer.effective_macs, ""), layer.effective_macs),
@@ -209,6 +218,14 @@ def _layer_row(index: int, layer: LayerResult, result: RunResult) -> tuple[str |
         Cell(quantities.traffic(layer.dram_write_bytes), layer.dram_write_bytes),
         Cell(quantities.energy(layer.energy_pj), layer.energy_pj),
     )
+
+
+def _remark(layer: LayerResult) -> str:
+    """Main cause of the stalls; of a layer that takes no time of its own, why."""
+    if layer.total_cycles:
+        return title_of(layer_figures.main_stall_cause(layer) or "")
+    carrier = layer.mapping.get("fused_into")
+    return f"fused into {carrier}" if carrier else ""
 
 
 def _config(result: RunResult) -> str:

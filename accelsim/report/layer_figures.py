@@ -23,17 +23,24 @@ HZ_PER_MHZ = 1_000_000
 
 @dataclass(frozen=True)
 class CyclesPerLayer:
-    """Cycles of every layer: computing, and waiting per cause. Causes that never occurred are left out."""
+    """Cycles of every layer that takes any: computing, and waiting per cause. Causes that never occurred are left out.
+
+    Parameters
+    ----------
+    layers_without_time
+        Layers left out: they ride on another one (fused) or only rename what another has written.
+    """
 
     layers: tuple[str, ...]
     ops: tuple[str, ...]
     compute_cycles: tuple[int, ...]
     stall_cycles: dict[str, tuple[int, ...]]
+    layers_without_time: int
 
 
 @dataclass(frozen=True)
 class EnergyPerLayer:
-    """Picojoules of every layer per component. Components that took none are left out."""
+    """Picojoules per component of every layer, those riders included; components that took none are left out."""
 
     layers: tuple[str, ...]
     energy_pj: dict[str, tuple[float, ...]]
@@ -100,9 +107,14 @@ def ordered(keys: Iterable[str], known: tuple[str, ...]) -> list[str]:
     return [key for key in known if key in rest] + [key for key in rest if key not in known]
 
 
+def timed_layers(result: RunResult) -> tuple[LayerResult, ...]:
+    """Layers that take time of their own."""
+    return tuple(row for row in result.layer_results if row.total_cycles)
+
+
 def cycles_per_layer(result: RunResult) -> CyclesPerLayer:
     """Split the cycles of every layer into compute and the causes of its stalls."""
-    rows = result.layer_results
+    rows = timed_layers(result)
     causes = ordered((cause for row in rows for cause in row.stalls), STALL_CAUSES)
     stalls = {cause: tuple(row.stalls.get(cause, 0) for row in rows) for cause in causes}
     return CyclesPerLayer(
@@ -110,17 +122,25 @@ def cycles_per_layer(result: RunResult) -> CyclesPerLayer:
         ops=tuple(row.op for row in rows),
         compute_cycles=tuple(row.compute_cycles for row in rows),
         stall_cycles={cause: cycles for cause, cycles in stalls.items() if any(cycles)},
+        layers_without_time=len(result.layer_results) - len(rows),
     )
 
 
 def energy_per_layer(result: RunResult) -> EnergyPerLayer:
-    """Split the energy of every layer by component."""
+    """Split the energy of every layer by component; a fused layer's energy is counted with the layer it rides on."""
     rows = result.layer_results
+    names = {row.name for row in rows}
     components = ordered((part for row in rows for part in row.energy_by_component), ENERGY_COMPONENTS)
-    energies = {part: tuple(row.energy_by_component.get(part, 0.0) for row in rows) for part in components}
+    sums: dict[str, dict[str, float]] = {}
+    for row in rows:
+        carrier = row.mapping.get("fused_into")
+        energy = sums.setdefault(carrier if carrier in names else row.name, dict.fromkeys(components, 0.0))
+        for part, value in row.energy_by_component.items():
+            energy[part] += value
+    shown = [row.name for row in rows if row.name in sums and any(sums[row.name].values())]
+    energies = {part: tuple(sums[name][part] for name in shown) for part in components}
     return EnergyPerLayer(
-        layers=tuple(row.name for row in rows),
-        energy_pj={part: values for part, values in energies.items() if any(values)},
+        layers=tuple(shown), energy_pj={part: values for part, values in energies.items() if any(values)}
     )
 
 
@@ -138,7 +158,8 @@ def energy_actions(result: RunResult) -> EnergyActions:
 def roofline(result: RunResult) -> Roofline:
     """Place every layer that multiplies under the roofs of peak compute and peak DRAM bandwidth."""
     machine = result.machine
-    rows = [row for row in result.layer_results if row.effective_macs]
+    timed = timed_layers(result)
+    rows = [row for row in timed if row.effective_macs]
     total = result.totals.total_cycles
     return Roofline(
         peak_macs_per_cycle=machine.peak_macs_per_cycle,
@@ -153,7 +174,7 @@ def roofline(result: RunResult) -> Roofline:
             )
             for row in rows
         ),
-        layers_without_macs=len(result.layer_results) - len(rows),
+        layers_without_macs=len(timed) - len(rows),
     )
 
 

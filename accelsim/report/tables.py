@@ -104,8 +104,8 @@ def fitted_table(headings: Sequence[tuple[str, bool]], rows: Sequence[Sequence[s
 
 
 def layer_table(result: RunResult, width: int) -> RenderableType:
-    """Table of the layers: all of a short network, the slowest of a long one with the rest summed up."""
-    rows = result.layer_results
+    """Table of the layers that take time: all of a short network, the slowest of a long one with the rest summed up."""
+    rows = layer_figures.timed_layers(result)
     shown = rows if len(rows) <= MAX_LAYERS else sorted(rows, key=lambda row: -row.total_cycles)[:TOP_LAYERS]
     rest = [row for row in rows if row not in shown] if len(shown) < len(rows) else []
     exponent = quantities.prefix_exponent(max((row.energy_pj for row in rows), default=0.0) * 1e-12)
@@ -125,6 +125,9 @@ def layer_table(result: RunResult, width: int) -> RenderableType:
     if rest:
         cells.append(_rest_cells(rest, result, exponent))
     title = f"{TOP_LAYERS} slowest of {len(rows):,} layers" if rest else f"{len(rows):,} layers"
+    riding = len(result.layer_results) - len(rows)
+    if riding:
+        title += f" ({riding:,} more ride on these or move no data)"
     return Group(Text(), Text(title, style="bold"), fitted_table(headings, cells, width), Text())
 
 

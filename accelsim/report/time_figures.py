@@ -162,12 +162,12 @@ def _merge(phases: NDArray[np.void], first: NDArray[np.intp]) -> list[Segment]:
     return [Segment(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
-def bandwidth_over_time(result: RunResult, profile: Profile) -> BandwidthOverTime:
-    """Bandwidth in at most `MAX_POINTS` equal bins; bins are joined whole, so the bytes are exactly the run's."""
+def bandwidth_over_time(result: RunResult, profile: Profile) -> BandwidthOverTime | None:
+    """Bandwidth in at most `MAX_POINTS` bins, joined whole, so the bytes are the run's; None where nobody counted."""
     traffic = profile.dram_traffic
     peak = result.machine.peak_dram_gb_per_s
     if not len(traffic):
-        return BandwidthOverTime((0,), (), (), peak)
+        return None
     first = np.arange(0, len(traffic), ceil_div(len(traffic), MAX_POINTS))
     starts = traffic["time_ps"][first].tolist()
     bin_ps = int(traffic["time_ps"][1] - traffic["time_ps"][0]) if len(traffic) > 1 else 1

@@ -64,12 +64,10 @@ def _bars(label: str, bounds: Sequence[tuple[int, int]], scale: float, colours: 
 
 
 def _layer_row(data: Timeline, label: str, scale: float) -> dict[str, Any]:
-    shades = [palette.faded(MUTED, 0.8 if index % 2 else 0.45) for index in range(len(data.layer_times_ps))]
-    text = [
-        f"<b>{plain_text(name)}</b><br>{_span(start, end)}"
-        for name, (start, end) in zip(data.layers, data.layer_times_ps, strict=True)
-    ]
-    return _bars(label, data.layer_times_ps, scale, shades, text)
+    rows = [(name, times) for name, times in zip(data.layers, data.layer_times_ps, strict=True) if times[1] > times[0]]
+    shades = [palette.faded(MUTED, 0.8 if index % 2 else 0.45) for index in range(len(rows))]
+    text = [f"<b>{plain_text(name)}</b><br>{_span(start, end)}" for name, (start, end) in rows]
+    return _bars(label, [times for _, times in rows], scale, shades, text)
 
 
 def _component_row(data: Timeline, segments: list[Segment], label: str, colour: str, scale: float) -> dict[str, Any]:

@@ -50,12 +50,18 @@ def make_run(
     profile: bool = True,
     hardware: str = "systolic_32x32",
     workload: str = "sample_net",
+    fused: bool = False,
 ) -> RunResult:
-    """Build a run of the given layers (or of that many), each in `steps` tiles."""
+    """Build a run of the given layers (or of that many), each in `steps` tiles, `fused` with one that rides on it."""
     rng = np.random.default_rng(seed)
     layer_names = [f"layer{i:03d}.conv" for i in range(names)] if isinstance(names, int) else list(names)
     machine = _Machine(rng, steps)
-    layers = tuple(machine.run_layer(index, name) for index, name in enumerate(layer_names))
+    if fused:
+        layer_names = [name + suffix for name in layer_names for suffix in ("", ".relu")]
+    layers = tuple(
+        machine.ride(name) if fused and index % 2 else machine.run_layer(index, name)
+        for index, name in enumerate(layer_names)
+    )
     latency_ps = math.ceil(machine.now * PS_PER_CYCLE)
     return RunResult(
         run=RunInfo(f"{workload}-{hardware}-0011223344", "0011223344556677", hardware, workload, 0, "0.1.0"),
@@ -105,6 +111,11 @@ class _Machine:
             name, op, self.now - begin, compute, sum(stalls.values()), stalls, macs, macs, 0.8, read, write,
             math.fsum(energies.values()), energies, 0.0, {"tile_m": 64, "tile_n": 32},
         )  # fmt: skip
+
+    def ride(self, name: str) -> LayerResult:
+        energies = dict.fromkeys(ENERGY_COMPONENTS, 0.0) | {"vector_unit": 500.0}
+        mapping = {"fused_into": name.removesuffix(".relu")}
+        return LayerResult(name, "activation", 0, 0, 0, {}, 0, 0, 0.0, 0, 0, 500.0, energies, 0.0, mapping)
 
     def _use(self, component: int, layer: int, step: int, start: int, cycles: int, size: int) -> int:
         end = start + max(cycles, 1)

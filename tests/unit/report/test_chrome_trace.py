@@ -132,3 +132,8 @@ def test_lanes_never_overlap(rows: list[tuple[int, int]]) -> None:
 def test_a_run_without_a_profile_has_its_layers() -> None:
     events = json.loads(chrome_trace(make_run(3, profile=False)))["traceEvents"]
     assert list(_tracks(events)) == [0]
+
+
+def test_layers_without_time_are_not_on_the_track() -> None:
+    events = json.loads(chrome_trace(make_run(3, fused=True)))["traceEvents"]
+    assert len(_tracks(events)[0]) == 3

@@ -71,3 +71,21 @@ def test_unknown_causes_follow_the_known_ones(run: RunResult) -> None:
 def test_a_layer_that_never_stalls_has_no_main_cause(run: RunResult) -> None:
     assert layer_figures.main_stall_cause(replace(run.layer_results[0], stalls={"weight_fetch": 0})) is None
     assert layer_figures.main_stall_cause(replace(run.layer_results[0], stalls={})) is None
+
+
+def test_fused_layers_are_counted_with_their_carrier() -> None:
+    run = make_run(6, fused=True)
+    cycles = layer_figures.cycles_per_layer(run)
+    energy = layer_figures.energy_per_layer(run)
+    assert cycles.layers == energy.layers == tuple(layer.name for layer in run.layer_results[::2])
+    assert cycles.layers_without_time == 6
+    assert sum(cycles.compute_cycles) == run.totals.compute_cycles
+    assert math.fsum(map(math.fsum, energy.energy_pj.values())) == pytest.approx(run.totals.energy_pj)
+    assert energy.energy_pj["vector_unit"][0] == run.layer_results[0].energy_by_component["vector_unit"] + 500
+
+
+def test_energy_of_a_layer_fused_into_nothing_known_stays_its_own() -> None:
+    run = make_run(1, fused=True)
+    rider = replace(run.layer_results[1], mapping={"fused_into": "elsewhere"})
+    energy = layer_figures.energy_per_layer(replace(run, layer_results=(run.layer_results[0], rider)))
+    assert energy.layers == ("layer000.conv", "layer000.conv.relu")

@@ -17,6 +17,8 @@ from accelsim.result import Machine, RunResult
 
 def _figures(run: RunResult) -> dict[str, plots.Figure]:
     assert run.profile is not None
+    bandwidth = time_figures.bandwidth_over_time(run, run.profile)
+    assert bandwidth is not None
     end = time_figures.latency_ps(run)
     return {
         "cycles": plots.draw_cycles(layer_figures.cycles_per_layer(run)),
@@ -24,7 +26,7 @@ def _figures(run: RunResult) -> dict[str, plots.Figure]:
         "actions": plots.draw_energy_actions(layer_figures.energy_actions(run)),
         "roofline": plots.draw_roofline(layer_figures.roofline(run)),
         "timeline": time_plots.draw_timeline(time_figures.timeline(run, run.profile)),
-        "bandwidth": time_plots.draw_bandwidth(time_figures.bandwidth_over_time(run, run.profile)),
+        "bandwidth": time_plots.draw_bandwidth(bandwidth),
         "occupancy": time_plots.draw_occupancy(time_figures.buffer_occupancies(run, run.profile), end),
     }
 

@@ -105,3 +105,20 @@ def test_totals_stand_in_the_last_row_of_the_table(run: RunResult, page: _Page) 
 def test_an_empty_run_has_a_page() -> None:
     empty = replace(make_run(1, steps=1, profile=False), layer_results=())
     assert _Page(render_report(empty)).open == []
+
+
+def test_fused_layers_stand_in_the_table_and_say_so() -> None:
+    text = render_report(make_run(3, steps=4, fused=True))
+    assert "3 layers that ride on another one (fused) or move no data are left out." in text
+    assert "fused into layer000.conv" in text
+
+
+def test_an_ideal_memory_leaves_no_empty_figure() -> None:
+    run = make_run(3, steps=4)
+    assert run.profile is not None
+    profile = replace(run.profile, dram_traffic=run.profile.dram_traffic[:0], buffer_occupancy={})
+    page = _Page(render_report(replace(run, profile=profile)))
+    figures = json.loads("".join(page.data["script#figures"]))
+    assert set(figures) == FIGURES - {"bandwidth", "occupancy"}
+    assert set(figures) <= set(page.ids)
+    assert "bandwidth" not in page.ids

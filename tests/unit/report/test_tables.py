@@ -50,6 +50,12 @@ def test_a_short_network_shows_all_its_layers_in_order() -> None:
     assert not any("more" in line for line in lines)
 
 
+def test_fused_layers_are_counted_but_not_listed() -> None:
+    lines = _lines(make_run(5, steps=3, fused=True), 120)
+    assert "5 layers (5 more ride on these or move no data)" in lines
+    assert not any("relu" in line for line in lines)
+
+
 def test_headline_figures_carry_their_units() -> None:
     run = make_run(5, steps=3)
     text = "\n".join(_lines(run, 100))
