@@ -411,6 +411,7 @@ class _NetworkMapper:
             inputs=tuple(inputs),
             output=plan.output_tiles,
             kept_bits=self.lives[stage.output].bits if kept else 0,
+            kept_in=self.hardware.buffer_of("ofmap"),
             kept_until=self.kept.get(stage.output, stage.index),
             activity=plan.activity,
             mapping_efficiency=efficiency,

@@ -168,8 +168,8 @@ class StageTiles:
         Operands that are fetched.
     output
         Result tiles.
-    kept_bits
-        Space in the output's buffer that the stage's result takes where it stays on chip.
+    kept_bits, kept_in
+        Space that the stage's result takes where it stays on chip, and the buffer in which it does.
     kept_until
         Index of the last stage that reads an output kept on chip.
     activity
@@ -187,6 +187,7 @@ class StageTiles:
     inputs: tuple[OperandTiles, ...]
     output: OutputTiles
     kept_bits: int
+    kept_in: str
     kept_until: int
     activity: Activity
     mapping_efficiency: float

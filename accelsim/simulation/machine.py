@@ -203,7 +203,7 @@ class Machine:
             stream = run.output
             if run.stage.kept_bits:
                 self._waits["psum"] = f"{run.stage.kept_bits} bits to keep the result of {run.stage.name}"
-                yield stream.buffer.take(number, run.stage.kept_bits)
+                yield self._buffers[run.stage.kept_in].take(number, run.stage.kept_bits)
             sets = stream.tiles.set_index.tolist()
             bits = stream.tiles.allocated_bits.tolist()
             spilled_before = run.stage.output.spilled_before.tolist()
@@ -270,7 +270,7 @@ class Machine:
         """Give back the feature maps kept on chip that this stage was the last to read."""
         for run in self._runs[: number + 1]:
             if run.stage.kept_bits and run.stage.kept_until == number:
-                run.output.buffer.give_back(run.stage.kept_bits)
+                self._buffers[run.stage.kept_in].give_back(run.stage.kept_bits)
 
     # -- data out -------------------------------------------------------------------------------------------------
 

@@ -142,6 +142,6 @@ def _requests(stages: Sequence[StageTiles], buffer: str) -> list[int]:
     for stage in stages:
         operands = [*stage.inputs, stage.output.tiles]
         count = sum(int((tiles.allocated_bits > 0).sum()) for tiles in operands if tiles.buffer == buffer)
-        kept = stage.kept_bits > 0 and stage.output.tiles.buffer == buffer
+        kept = stage.kept_bits > 0 and stage.kept_in == buffer
         counts.append(count + kept)
     return counts
