@@ -305,11 +305,12 @@ class LayerGraph:
                 raise self._error(f"shape {shape} has no batch in its first dimension", key="--batch")
             return (shape[0] * batch // self.batch, *shape[1:])
 
-        return replace(
-            self,
-            inputs=tuple(replace(tensor, shape=scaled(tensor.shape)) for tensor in self.inputs),
-            layers=tuple(_with_scaled_view(layer, scaled) for layer in self.layers),
-        )
+        inputs = tuple(replace(tensor, shape=scaled(tensor.shape)) for tensor in self.inputs)
+        layers = tuple(_with_scaled_view(layer, scaled) for layer in self.layers)
+        try:
+            return replace(self, inputs=inputs, layers=layers)
+        except WorkloadError as error:
+            raise self._error(f"cannot run with --batch {batch}: {error.problem}", key=error.key) from None
 
 
 def _with_scaled_view(layer: Layer, scaled: Callable[[Shape], Shape]) -> Layer:

@@ -152,10 +152,11 @@ def _fix_symbols(graph: onnx.GraphProto, path: Path) -> None:
     """Set the batch symbol of the inputs to 1, wherever it stands; refuse every other unknown dimension."""
     stored = {tensor.name for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in stored]
+    elsewhere = {dim.dim_param for value in inputs for dim in value.type.tensor_type.shape.dim[1:] if dim.dim_param}
     batch_symbols = set()
     for value in inputs:
         dims = value.type.tensor_type.shape.dim
-        if dims and not dims[0].HasField("dim_value"):
+        if dims and not dims[0].HasField("dim_value") and dims[0].dim_param not in elsewhere:
             batch_symbols.add(dims[0].dim_param)
             dims[0].dim_value = 1
     for value in (*inputs, *graph.output, *graph.value_info):

@@ -104,7 +104,7 @@ class Translation:
         return made
 
     def view(self, node: onnx.NodeProto, source: str, shape: Shape, *, output: str, suffix: str = "") -> str:
-        """Add a view of a feature map, unless it has the shape already and `output` is only a name for it."""
+        """Add a view of a feature map."""
         return self.add(node, View(shape), [source], output=output, suffix=suffix)
 
     def alias(self, output: str, source: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from accelsim.workload.graph import Layer, LayerGraph, Tensor
@@ -112,10 +111,6 @@ class NetworkBuilder:
     def channels(self, source: str) -> int:
         """Channels of a feature map."""
         return self.shapes[source][1]
-
-    def elements(self, source: str) -> int:
-        """Elements of a feature map."""
-        return math.prod(self.shapes[source])
 
     def build(self, name: str, description: str) -> LayerGraph:
         """The graph of all layers added."""

@@ -259,6 +259,10 @@ ONNX_FILES: list[tuple[Callable[[Path], Path], str]] = [
     (lambda path: relu(path, 1, 0), "input 'x': dimension 1 is 0; allowed: at least 1"),
     (lambda path: relu(path, -2, 3), "input 'x': dimension 0 is -2; allowed: at least 1"),
     (lambda path: relu(path, 1, 2**41), "x: shape (1, 2199023255552) has more than 2^40 elements"),
+    (
+        lambda path: save(path, [node("Add", ["x", "p"], ["y"])], {"x": ("N", "length"), "p": ("length",)}),
+        "input 'x': dimension 1 is 'length'; give it a number",
+    ),
     (other_domain, "node 'turn' (Rotate): operator domain 'org.example' is not supported; allowed: operators of ONNX"),
     (future_opset, "opset = 9999: not known; allowed: 1 to"),
     (unsupported, "node 'cell' (LSTM): operator LSTM is not supported"),

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_models import FLOAT, ints, node, save, weight
 
 from accelsim.workload.onnx_import import import_onnx
-from accelsim.workload.operators import Conv, Gemm, Pool
+from accelsim.workload.operators import Conv, Gemm, Pool, Window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,6 +90,35 @@ def test_gemm_reads_its_weight_either_way_round(tmp_path: Path, transposed: int)
     graph = load(tmp_path, [gemm], {"x": (2, 20)}, [weight("w", *shape), weight("b", 7)])
     assert graph.layers[0].operator == Gemm(7)
     assert (graph.total_macs, graph.total_parameters) == (2 * 20 * 7, 147)
+
+
+def test_gemm_of_two_feature_maps_and_an_addend(tmp_path: Path) -> None:
+    gemm = node("Gemm", ["a", "b", "c"], ["y"], transA=1, transB=1)
+    graph = load(tmp_path, [gemm], {"a": (20, 3), "b": (7, 20), "c": (3, 7)})
+    assert ops(graph) == ["view", "view", "matmul", "elementwise"]
+    assert (graph.total_macs, graph.outputs[0].shape) == (3 * 20 * 7, (3, 7))
+
+
+def test_constant_on_the_left_of_a_product_is_fetched_like_a_feature_map(tmp_path: Path) -> None:
+    graph = load(tmp_path, [node("MatMul", ["w", "x"], ["y"])], {"x": (2, 16, 5)}, [weight("w", 8, 16)])
+    assert (ops(graph), graph.total_macs) == (["matmul"], 2 * 8 * 16 * 5)
+
+
+@pytest.mark.parametrize("bias", ["vector", "matrix", "other", "output"])
+def test_only_a_constant_vector_that_alone_reads_a_product_is_its_bias(tmp_path: Path, bias: str) -> None:
+    nodes = [node("MatMul", ["x", "w"], ["m"]), node("Add", ["m", "x" if bias == "other" else "b"], ["y"])]
+    stored = [weight("w", 16, 16), weight("b", *((10, 16) if bias == "matrix" else (16,)))]
+    outputs = ["y", "m"] if bias == "output" else ["y"]
+    graph = load(tmp_path, nodes, {"x": (1, 10, 16)}, stored, outputs)
+    assert ops(graph) == (["gemm"] if bias == "vector" else ["gemm", "elementwise"])
+
+
+def test_padding_of_named_axes_is_written_out(tmp_path: Path) -> None:
+    nodes = [node("Pad", ["x", "pads", "", "axes"], ["p"]), node("AveragePool", ["p"], ["y"], kernel_shape=[2, 2])]
+    graph = load(tmp_path, nodes, IMAGE, [ints("pads", 1, 2), ints("axes", -1)], opset=18)
+    (layer,) = graph.layers
+    assert isinstance(layer.operator, Pool)
+    assert layer.operator.window == Window((2, 2), padding=(0, 1, 0, 2))
 
 
 def test_linear_layer_on_positions_takes_in_its_bias(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from accelsim.errors import WorkloadError
 from accelsim.resources import resource_folder
 from accelsim.workload.graph import Layer, LayerGraph, Tensor
 from accelsim.workload.loader import list_workloads, load_workload
-from accelsim.workload.operators import Gemm, Normalisation, View
+from accelsim.workload.operators import Elementwise, Gemm, Normalisation, View
 from accelsim.workload.zoo import NETWORKS
 
 PRESETS = ("tiny_cnn", "transformer_block", "two_towers")
@@ -76,3 +76,12 @@ def test_batch_that_some_feature_map_does_not_have_is_refused() -> None:
     graph = LayerGraph("net", (Tensor("x", (2, 12)),), layers)
     with pytest.raises(WorkloadError, match=r"net: --batch: shape \(1, 24\) has no batch in its first dimension"):
         graph.with_batch(3)
+
+
+def test_batch_that_no_layer_can_take_says_why() -> None:
+    layers = (Layer("sum", Elementwise("add"), ("x", "row")),)
+    graph = LayerGraph("net", (Tensor("x", (1, 3, 8)), Tensor("row", (1, 8))), layers)
+    with pytest.raises(
+        WorkloadError, match=r"^net: sum: cannot run with --batch 4: shapes \(4, 3, 8\) and \(4, 8\) do not"
+    ):
+        graph.with_batch(4)
