@@ -87,7 +87,7 @@ def _zero_padded_shortcut(net: NetworkBuilder, name: str, source: str) -> str:
 
 
 def resnet164_cifar() -> LayerGraph:
-    """Pre-activation ResNet-164 for 32 x 32 CIFAR-10: 54 bottlenecks, 9 convolutions deep each stage per unit of 18.
+    """Pre-activation ResNet-164 for 32 x 32 CIFAR-10.
 
     He et al., "Identity mappings in deep residual networks", ECCV 2016, section 5 and its released code: depth
     9n + 2 with n = 18 bottlenecks for each of the widths 64, 128 and 256; the first unit of a stage projects.
