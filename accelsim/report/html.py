@@ -134,6 +134,8 @@ def _roofline(result: RunResult, figures: dict[str, Figure]) -> str:
         notes.append(f"{on_chip:,} without DRAM traffic stand at the right edge (triangles).")
     if data.layers_without_macs:
         notes.append(f"{data.layers_without_macs:,} without MACs (vector unit) are left out.")
+    if any(point.macs_per_cycle > data.bound(point.macs_per_byte) for point in data.points):
+        notes.append("A layer whose data came while the one before still ran can lie above the slope.")
     return section("Roofline", plot("roofline"), note=" ".join(notes))
 
 
@@ -183,7 +185,10 @@ def _occupancy(result: RunResult, profile: Profile, figures: dict[str, Figure]) 
 
 def _layers(result: RunResult) -> str:
     totals = result.totals
-    rows = [_layer_row(index, layer, result) for index, layer in enumerate(result.layer_results)]
+    rows = [
+        _layer_row(index, layer, result) if layer.total_cycles else _idle_row(index, layer)
+        for index, layer in enumerate(result.layer_results)
+    ]
     footer = (
         "", "Total", "",
         f"{totals.total_cycles:,}", "100.0%", f"{totals.compute_cycles:,}",
@@ -194,8 +199,9 @@ def _layers(result: RunResult) -> str:
         quantities.energy(totals.energy_pj),
     )  # fmt: skip
     name = f"layers-{result.run.run_id}"
+    idle = {index for index, layer in enumerate(result.layer_results) if not layer.total_cycles}
     note = "Click a heading to sort. The export holds the plain numbers (cycles, bytes, pJ) of the rows shown."
-    return section("Layers", table("layer_table", _LAYER_COLUMNS, rows, name=name, footer=footer), note=note)
+    return section("Layers", table("layer_table", _LAYER_COLUMNS, rows, name=name, footer=footer, idle=idle), note=note)
 
 
 def _layer_row(index: int, layer: LayerResult, result: RunResult) -> tuple[str | Cell, ...]:
@@ -210,7 +216,7 @@ def _layer_row(index: int, layer: LayerResult, result: RunResult) -> tuple[str |
         Cell(quantities.share(share), share),
         Cell(f"{layer.compute_cycles:,}", layer.compute_cycles),
         Cell(quantities.share(stalled), layer.stall_cycles),
-        _remark(layer),
+        title_of(layer_figures.main_stall_cause(layer) or ""),
         Cell(quantities.share(used), used),
         Cell(quantities.share(layer.mapping_efficiency), layer.mapping_efficiency),
         Cell(quantities.si(layer.effective_macs, ""), layer.effective_macs),
@@ -220,12 +226,12 @@ def _layer_row(index: int, layer: LayerResult, result: RunResult) -> tuple[str |
     )
 
 
-def _remark(layer: LayerResult) -> str:
-    """Main cause of the stalls; of a layer that takes no time of its own, why."""
-    if layer.total_cycles:
-        return title_of(layer_figures.main_stall_cause(layer) or "")
-    carrier = layer.mapping.get("fused_into")
-    return f"fused into {carrier}" if carrier else ""
+def _idle_row(index: int, layer: LayerResult) -> tuple[str | Cell, ...]:
+    """Row of a layer that takes no time of its own: its energy, and why."""
+    nothing = Cell("", 0)
+    reason = "fused" if "fused_into" in layer.mapping else "no data moved"
+    energy = Cell(quantities.energy(layer.energy_pj), layer.energy_pj) if layer.energy_pj else nothing
+    return (Cell(str(index), index), layer.name, layer.op, *[nothing] * 4, reason, *[nothing] * 5, energy)
 
 
 def _config(result: RunResult) -> str:

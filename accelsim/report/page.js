@@ -16,7 +16,7 @@
         font: { family, size: 12, color: text },
         paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", xaxis: axis, yaxis: axis,
         hoverlabel: { bgcolor: panel, bordercolor: line, font: { family, color: text, size: 12 } },
-        modebar: { bgcolor: panel, color: line, activecolor: read("--muted") },
+        modebar: { orientation: "v", bgcolor: panel, color: line, activecolor: read("--muted") },
         legend: { font: { size: 12 } },
       },
     };

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from accelsim.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from accelsim.report.plots import Figure
 
@@ -76,14 +76,30 @@ def table(
     *,
     name: str = "",
     footer: Sequence[str | Cell] = (),
+    idle: Collection[int] = (),
 ) -> str:
-    """Table that sorts by a click on a heading and, where it has a `name`, filters and exports itself as CSV."""
+    """Table that sorts by a click on a heading and, where it has a `name`, filters and exports itself as CSV.
+
+    Parameters
+    ----------
+    identifier
+        Identifier of the table on the page.
+    columns, rows
+        Headings and cells.
+    name
+        Name of the exported file, without its suffix.
+    footer
+        Cells of a last row that neither sorts nor is exported.
+    idle
+        Positions of rows shown paler.
+    """
     heads = "".join(
         f'<th{_text_class(column)} data-key="{text(column.key)}" scope="col"><button type="button">{text(column.title)}'
         "</button></th>"
         for column in columns
     )
-    body = "\n".join(f"<tr>{_cells(row, columns)}</tr>" for row in rows)
+    starts = ['<tr class="idle">' if index in idle else "<tr>" for index in range(len(rows))]
+    body = "\n".join(f"{start}{_cells(row, columns)}</tr>" for start, row in zip(starts, rows, strict=True))
     foot = f"\n<tfoot><tr>{_cells(footer, columns)}</tr></tfoot>" if footer else ""
     count = f"{len(rows)} of {len(rows)} layers"
     bar = (

@@ -17,6 +17,15 @@ COMPONENTS = {
     "dram": VERMILLION,
     "leakage": GREY,
 }
+UNITS = {
+    "ifmap fetch": ORANGE,
+    "weight fetch": VERMILLION,
+    "psum fetch": PURPLE,
+    "PE array": COMPUTE,
+    "vector unit": SKY,
+    "ofmap drain": GREEN,
+}
+"""Rows of the timeline, in the colours of the waiting that they cause."""
 
 
 def colour(key: str, known: dict[str, str], position: int) -> str:

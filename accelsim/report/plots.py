@@ -31,7 +31,7 @@ def figure(traces: list[dict[str, Any]], height: int, **layout: Any) -> Figure: 
     """Join traces and layout with what all figures share."""
     shared: dict[str, Any] = {
         "height": height,
-        "margin": {"l": 64, "r": 16, "t": 32, "b": 40},
+        "margin": {"l": 64, "r": 44, "t": 32, "b": 40},
         "legend": {
             "orientation": "h",
             "x": 0,

@@ -8,6 +8,7 @@ _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "
 _PJ_EXPONENT = -12
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 _KIB = 1024
+_KILO = 1000
 
 
 def si(value: float, unit: str, digits: int = 4) -> str:
@@ -64,7 +65,7 @@ def duration(duration_ns: float) -> str:
 
 def traffic(size_bytes: float) -> str:
     """Write an amount of data in decimal multiples of a byte, the convention of bandwidths."""
-    return si(size_bytes, "B")
+    return f"{size_bytes:.0f} B" if abs(size_bytes) < _KILO else si(size_bytes, "B")
 
 
 def capacity(size_bytes: int) -> str:

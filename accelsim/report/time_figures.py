@@ -23,7 +23,7 @@ MAX_SEGMENTS = 3_000
 """Bars of the timeline; beyond it a browser takes more than a blink to draw them."""
 MAX_POINTS = 800
 """Points of a curve over time: about one per pixel."""
-_FIRST_PIXELS = 2_000
+_FIRST_PIXELS = 32_000
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def _time_axis(latency_ps: int, **extra: Any) -> tuple[float, dict[str, Any]]:  
 
 
 def _margin() -> dict[str, int]:
-    return {"l": _LEFT_MARGIN, "r": 16, "t": 32, "b": 40}
+    return {"l": _LEFT_MARGIN, "r": 44, "t": 32, "b": 40}
 
 
 def draw_timeline(data: Timeline) -> Figure:
@@ -39,7 +39,8 @@ def draw_timeline(data: Timeline) -> Figure:
     traces = [_layer_row(data, rows[0], scale)]
     for index, label in enumerate(rows[1:]):
         segments = [segment for segment in data.segments if segment.component == index]
-        traces.append(_component_row(data, segments, label, palette.SERIES[index % len(palette.SERIES)], scale))
+        colour = palette.colour(data.components[index], palette.UNITS, index)
+        traces.append(_component_row(data, segments, label, colour, scale))
     return figure(
         traces, 84 + _ROW * len(rows), barmode="overlay", bargap=0.2, showlegend=False, margin=_margin(), xaxis=axis,
         yaxis={

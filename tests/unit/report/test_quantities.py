@@ -47,3 +47,8 @@ def test_capacity_is_binary(size: int, expected: str) -> None:
 )
 def test_significant_never_uses_scientific_notation(value: float, expected: str) -> None:
     assert quantities.significant(value) == expected
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, "0 B"), (10, "10 B"), (999, "999 B"), (62_500, "62.50 kB")])
+def test_traffic_is_decimal_and_bytes_are_whole(size: int, expected: str) -> None:
+    assert quantities.traffic(size) == expected
