@@ -1,14 +1,7 @@
-"""The decorators for compiled kernels: Numba's ``njit`` with a cache on disk, seen by the type checker.
-
-Numba takes machine code from its cache for as long as the file of the kernel itself has not changed. What a kernel
-inlines from its neighbours, constants and other kernels, does not count, and code that was compiled for another layout
-of an array corrupts memory. Here the cache is valid only while no module of the kernel's folder has changed.
-"""
+"""The one place that compiles kernels: Numba's ``njit`` with a cache on disk, seen by the type checker."""
 
 from __future__ import annotations
 
-import inspect
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -25,26 +18,28 @@ def kernel(function: _Function) -> _Function:
 
     The plain Python function stays reachable as ``function.py_func``, for debugging and for tests.
     """
-    return _tied_to_folder(numba.njit(cache=True)(function), function)
+    return cast("_Function", _mark_sources(numba.njit(cache=True)(function)))
 
 
-def inlined_kernel(function: _Function) -> _Function:
-    """Compile `function` as part of each kernel that calls it: for small functions on the hottest paths.
+def lean_kernel(function: _Function) -> _Function:
+    """Compile `function` into each kernel that calls it, without reference counts: for the hottest paths.
 
-    A call passes seven words per array, which costs more than what such a function does.
+    It may not create arrays, and neither may the kernels that it calls. A call that is not inlined passes seven words per
+    array and counts references to it with atomic instructions, which costs more than what a small function does.
     """
-    return _tied_to_folder(numba.njit(cache=True, forceinline=True, _nrt=False)(function), function)
+    return cast("_Function", _mark_sources(numba.njit(cache=True, forceinline=True, _nrt=False)(function)))
 
 
-def _tied_to_folder(compiled: Any, function: _Function) -> _Function:  # noqa: ANN401 - a dispatcher of Numba
-    """Make the cache of a compiled function depend on all modules beside it."""
-    index = compiled._cache._cache_file  # noqa: SLF001 - Numba has no public way to say what a kernel depends on
-    index._source_stamp = (index._source_stamp, _folder_stamp(Path(inspect.getfile(function)).parent))  # noqa: SLF001
-    return cast("_Function", compiled)
+def _mark_sources(dispatcher: Any) -> Any:  # noqa: ANN401 - Numba ships no types
+    """Make the cached machine code depend on all files of the function's folder.
 
-
-@cache
-def _folder_stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Name, time of change and size of every module in a folder, and of this one."""
-    modules = (*sorted(folder.glob("*.py")), Path(__file__))
-    return tuple((module.name, module.stat().st_mtime_ns, module.stat().st_size) for module in modules)
+    Numba looks at the function's own file alone and so takes stale code for good when a constant or a kernel that it
+    inlined has changed next door.
+    """
+    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    if hasattr(cache_file, "_source_stamp"):
+        folder = Path(dispatcher.py_func.__code__.co_filename).parent
+        stamps = [(path.name, path.stat()) for path in sorted(folder.glob("*.py"))]
+        marks = tuple((name, stamp.st_mtime, stamp.st_size) for name, stamp in stamps)
+        cache_file._source_stamp = (cache_file._source_stamp, marks)  # noqa: SLF001 - there is no public way
+    return dispatcher

@@ -119,6 +119,7 @@ class Dram:
         self._reserve(stream, addresses.size)
         slot = self._take_slot(transfer, addresses.size)
         memory = self._memory
+        memory.config[lo.CF_USED_STREAMS] = max(int(memory.config[lo.CF_USED_STREAMS]), stream + 1)
         offer(
             memory.config, memory.fields, memory.channel, memory.offers, memory.ring,
             np.ascontiguousarray(addresses, np.int64), start, stream, slot, np.atleast_1d(is_write).astype(np.int64),
@@ -197,15 +198,15 @@ class Dram:
     def _run(self, until: int, *, stop: bool, drain: bool) -> None:
         memory = self._memory
         while (
-            run(
+            ended := run(
                 memory.config, memory.rules, memory.points, memory.channel, memory.rank, memory.group, memory.bank,
                 memory.entry, memory.offers, memory.ring, memory.transfer, memory.stats, memory.log, until, int(stop),
                 int(drain),
             )
-            == lo.LOG_FULL
-        ):  # fmt: skip
+        ) == lo.LOG_FULL:  # fmt: skip
             self._flush_log()
-        self._simulated = max(self._simulated, min(until, int(memory.channel[:, lo.CH_NEXT].min())))
+        if ended != lo.COMPLETED:  # after a completion the cycles up to the next busy one are still open to requests
+            self._simulated = max(self._simulated, min(until, int(memory.channel[:, lo.CH_NEXT].min())))
 
     def _flush_log(self) -> None:
         logged = int(self._memory.stats[lo.G_LOGGED])

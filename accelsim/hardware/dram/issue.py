@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.layout import Words
-from accelsim.jit import inlined_kernel
+from accelsim.jit import lean_kernel
 
 
-@inlined_kernel
+@lean_kernel
 def filter_slot(burst: int) -> int:
     """Column of a burst in the channel's filter of queued writes."""
     return lo.CH_FILTER + ((burst ^ (burst >> 8) ^ (burst >> 17)) & (lo.FILTER_SLOTS - 1))
 
 
-@inlined_kernel
+@lean_kernel
 def start_constraints(
     config: Words, rules: Words, channel: Words, rank: Words, group: Words, bank: Words, cycle: int, command: int, c: int, r: int, b: int, point: int
 ) -> None:
@@ -52,7 +52,7 @@ def start_constraints(
         bank[b, at] = max(bank[b, at], cycle + rules[i, lo.R_LATENCY + point])
 
 
-@inlined_kernel
+@lean_kernel
 def log_command(config: Words, stats: Words, log: Words, cycle: int, command: int, c: int, r: int, b: int, row: int) -> None:
     """Append to the command log, if one is kept; ranks are logged within their channel, banks within their rank."""
     if config[lo.CF_LOG]:
@@ -66,7 +66,7 @@ def log_command(config: Words, stats: Words, log: Words, cycle: int, command: in
         stats[lo.G_LOGGED] = at + 1
 
 
-@inlined_kernel
+@lean_kernel
 def widen_bins(stats: Words, cycle: int) -> None:
     """Join the time bins in pairs until `cycle` lies in one of them."""
     while cycle >= stats[lo.G_BIN_CYCLES] * lo.TRAFFIC_BINS:
@@ -79,7 +79,7 @@ def widen_bins(stats: Words, cycle: int) -> None:
         stats[lo.G_BIN_CYCLES] *= 2
 
 
-@inlined_kernel
+@lean_kernel
 def finish_part(transfer: Words, stats: Words, slot: int, cycle: int) -> None:
     """One burst of a transfer is done at `cycle`."""
     transfer[slot, lo.T_END] = max(transfer[slot, lo.T_END], cycle)
@@ -90,7 +90,7 @@ def finish_part(transfer: Words, stats: Words, slot: int, cycle: int) -> None:
         stats[lo.G_DONE] += 1
 
 
-@inlined_kernel
+@lean_kernel
 def count_latency(channel: Words, stats: Words, c: int, latency: int) -> None:
     """Add a read to the latency statistics."""
     stats[lo.G_LATENCIES + min(latency, lo.LATENCY_BINS - 1)] += 1
@@ -99,7 +99,7 @@ def count_latency(channel: Words, stats: Words, c: int, latency: int) -> None:
     channel[c, lo.CH_LATENCY_MAX] = max(channel[c, lo.CH_LATENCY_MAX], latency)
 
 
-@inlined_kernel
+@lean_kernel
 def unlink(config: Words, channel: Words, bank: Words, entry: Words, c: int, e: int) -> None:
     """Take an entry out of its queue."""
     is_write = entry[e, lo.E_WRITE]
@@ -128,7 +128,7 @@ def unlink(config: Words, channel: Words, bank: Words, entry: Words, c: int, e: 
         channel[c, lo.CH_PENDING + is_write] = last
 
 
-@inlined_kernel
+@lean_kernel
 def sort_queues(bank: Words, entry: Words, b: int, row: int) -> None:
     """After a row was opened: find the oldest request for it and the oldest for another row, in both queues."""
     for is_write in range(2):
@@ -147,7 +147,7 @@ def sort_queues(bank: Words, entry: Words, b: int, row: int) -> None:
         bank[b, queue + lo.Q_OTHER] = other
 
 
-@inlined_kernel
+@lean_kernel
 def close_bank(rank: Words, bank: Words, r: int, b: int, cycle: int) -> None:
     """A bank is precharged; the rank stays active until `cycle` at least."""
     bank[b, lo.BK_ROW] = -1
@@ -155,7 +155,7 @@ def close_bank(rank: Words, bank: Words, r: int, b: int, cycle: int) -> None:
     rank[r, lo.RK_ACTIVE_TO] = max(rank[r, lo.RK_ACTIVE_TO], cycle)
 
 
-@inlined_kernel
+@lean_kernel
 def begin_active(rank: Words, r: int, cycle: int) -> None:
     """The rank becomes active at `cycle`, or stays so."""
     if rank[r, lo.RK_OPEN] == 0 and cycle > rank[r, lo.RK_ACTIVE_TO]:
@@ -164,7 +164,7 @@ def begin_active(rank: Words, r: int, cycle: int) -> None:
         rank[r, lo.RK_ACTIVE_TO] = cycle
 
 
-@inlined_kernel
+@lean_kernel
 def open_row(config: Words, points: Words, channel: Words, rank: Words, bank: Words, entry: Words, cycle: int, c: int, e: int) -> int:
     """Open the row of a queued request, which then has the bank for itself until it is served; return its point."""
     b = entry[e, lo.E_BANK]
@@ -191,7 +191,7 @@ def open_row(config: Words, points: Words, channel: Words, rank: Words, bank: Wo
     return points[at, lo.P_POINT]
 
 
-@inlined_kernel
+@lean_kernel
 def take_out(config: Words, channel: Words, bank: Words, entry: Words, c: int, e: int) -> None:
     """Take a request that is being served out of its queue or out of the list of opened ones."""
     b = entry[e, lo.E_BANK]
@@ -212,7 +212,7 @@ def take_out(config: Words, channel: Words, bank: Words, entry: Words, c: int, e
         unlink(config, channel, bank, entry, c, e)
 
 
-@inlined_kernel
+@lean_kernel
 def serve(
     config: Words, channel: Words, rank: Words, bank: Words, entry: Words, transfer: Words, stats: Words, cycle: int, c: int, e: int
 ) -> int:
@@ -244,7 +244,7 @@ def serve(
     return command
 
 
-@inlined_kernel
+@lean_kernel
 def change_rank(config: Words, channel: Words, rank: Words, cycle: int, c: int, r: int, command: int) -> None:
     """State of a rank after a refresh, or when it enters or leaves power-down."""
     if command == lo.REF or command == lo.REFB:
@@ -264,7 +264,7 @@ def change_rank(config: Words, channel: Words, rank: Words, cycle: int, c: int, 
         rank[r, lo.RK_DOWN] = 0
 
 
-@inlined_kernel
+@lean_kernel
 def precharge_all(
     config: Words, rules: Words, channel: Words, rank: Words, group: Words, bank: Words, cycle: int, c: int, r: int
 ) -> None:
@@ -275,7 +275,7 @@ def precharge_all(
             start_constraints(config, rules, channel, rank, group, bank, cycle, lo.PREA, c, r, -1, bank[b, lo.BK_POINT])
 
 
-@inlined_kernel
+@lean_kernel
 def count_outcome(channel: Words, bank: Words, entry: Words, c: int, b: int, e: int, command: int) -> None:
     """Count a request as hit, miss or conflict by its first command."""
     if entry[e, lo.E_COUNTED]:
@@ -290,7 +290,7 @@ def count_outcome(channel: Words, bank: Words, entry: Words, c: int, b: int, e: 
     bank[b, lo.BK_HITS + kind] += 1
 
 
-@inlined_kernel
+@lean_kernel
 def issue(
     config: Words, rules: Words, points: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, transfer: Words,
     stats: Words, log: Words, cycle: int, c: int,

@@ -17,10 +17,10 @@ from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.issue import count_latency, filter_slot, finish_part, issue
 from accelsim.hardware.dram.layout import Words
 from accelsim.hardware.dram.schedule import scan
-from accelsim.jit import inlined_kernel, kernel
+from accelsim.jit import lean_kernel, kernel
 
 
-@inlined_kernel
+@lean_kernel
 def ask_refresh(config: Words, channel: Words, rank: Words, cycle: int, c: int) -> None:
     """Ask for the refreshes that are due."""
     soonest = lo.NEVER
@@ -33,7 +33,7 @@ def ask_refresh(config: Words, channel: Words, rank: Words, cycle: int, c: int) 
     channel[c, lo.CH_REFRESH_AT] = soonest
 
 
-@inlined_kernel
+@lean_kernel
 def is_queued_write(channel: Words, bank: Words, entry: Words, c: int, b: int, burst: int) -> bool:
     """Whether a write to this very burst waits in the queue."""
     if channel[c, filter_slot(burst)] == 0:
@@ -46,7 +46,7 @@ def is_queued_write(channel: Words, bank: Words, entry: Words, c: int, b: int, b
     return False
 
 
-@inlined_kernel
+@lean_kernel
 def enqueue(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, offers: Words, cycle: int, c: int, ring_row: int, at: int) -> None:
     """Put an offered request into its queue."""
     free = channel[c, lo.CH_FREE] - 1
@@ -87,7 +87,7 @@ def enqueue(config: Words, channel: Words, rank: Words, bank: Words, entry: Word
         channel[c, filter_slot(entry[e, lo.E_BURST])] += 1
 
 
-@inlined_kernel
+@lean_kernel
 def way_in(config: Words, channel: Words, bank: Words, entry: Words, offers: Words, c: int, ring_row: int, at: int) -> int:
     """How an offered request is accepted now: 0 not at all, 1 into its queue, 2 by a queued write to its burst."""
     if is_queued_write(channel, bank, entry, c, offers[ring_row, at, lo.O_BANK], offers[ring_row, at, lo.O_BURST]):
@@ -96,18 +96,18 @@ def way_in(config: Words, channel: Words, bank: Words, entry: Words, offers: Wor
     return 1 if channel[c, lo.CH_READS + is_write] < config[lo.CF_READ_SIZE + is_write] else 0
 
 
-@inlined_kernel
+@lean_kernel
 def accept(
     config: Words, channel: Words, rank: Words, bank: Words, entry: Words, offers: Words, ring: Words, transfer: Words, stats: Words,
     cycle: int, c: int,
 ) -> None:  # fmt: skip
     """Accept at most one offered request; the streams take turns."""
-    streams = config[lo.CF_STREAMS]
+    streams = config[lo.CF_USED_STREAMS]
     for step in range(streams):
         stream = channel[c, lo.CH_TURN] + step
         if stream >= streams:
             stream -= streams
-        i = c * streams + stream
+        i = c * config[lo.CF_STREAMS] + stream
         at = ring[i, lo.RG_FIRST]
         if ring[i, lo.RG_COUNT] == 0 or offers[i, at, lo.O_EARLIEST] > cycle:
             continue
@@ -133,11 +133,11 @@ def accept(
         return
 
 
-@inlined_kernel
+@lean_kernel
 def next_acceptance(config: Words, channel: Words, bank: Words, entry: Words, offers: Words, ring: Words, cycle: int, c: int) -> int:
     """First later cycle in which a request is accepted even if no command issues before."""
     soonest = lo.NEVER
-    for stream in range(config[lo.CF_STREAMS]):
+    for stream in range(config[lo.CF_USED_STREAMS]):
         i = c * config[lo.CF_STREAMS] + stream
         if ring[i, lo.RG_COUNT]:
             at = ring[i, lo.RG_FIRST]
@@ -147,7 +147,7 @@ def next_acceptance(config: Words, channel: Words, bank: Words, entry: Words, of
     return soonest
 
 
-@inlined_kernel
+@lean_kernel
 def run(
     config: Words, rules: Words, points: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, offers: Words,
     ring: Words, transfer: Words, stats: Words, log: Words, until: int, stop_at_completion: int, drain: int,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.layout import Words
-from accelsim.jit import inlined_kernel
+from accelsim.jit import lean_kernel
 
 
-@inlined_kernel
+@lean_kernel
 def keep(channel: Words, c: int, time: int, command: int, e: int, unit: int) -> None:
     """Note the command that wins so far; `unit` is its bank, or its rank for a command to a whole rank."""
     channel[c, lo.CH_CAND_TIME] = time
@@ -16,14 +16,14 @@ def keep(channel: Words, c: int, time: int, command: int, e: int, unit: int) -> 
     channel[c, lo.CH_CAND_UNIT] = unit
 
 
-@inlined_kernel
+@lean_kernel
 def allowed_at(channel: Words, rank: Words, group: Words, bank: Words, c: int, b: int, command: int) -> int:
     """First cycle in which no constraint stands against a command to a bank."""
     wide = max(channel[c, lo.CH_READY + command], rank[bank[b, lo.BK_RANK], lo.RK_READY + command])
     return max(wide, max(group[bank[b, lo.BK_GROUP], command], bank[b, lo.BK_READY + command]))
 
 
-@inlined_kernel
+@lean_kernel
 def choose_mode(config: Words, channel: Words, c: int) -> None:
     """Turn from reads to writes or back."""
     reads = channel[c, lo.CH_READS]
@@ -35,7 +35,7 @@ def choose_mode(config: Words, channel: Words, c: int) -> None:
         channel[c, lo.CH_WRITE_MODE] = 1
 
 
-@inlined_kernel
+@lean_kernel
 def scan_opened(config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int) -> None:
     """Find the opened request that is served first."""
     best = lo.NEVER
@@ -53,7 +53,7 @@ def scan_opened(config: Words, channel: Words, rank: Words, group: Words, bank: 
             keep(channel, c, time, command, e, b)
 
 
-@inlined_kernel
+@lean_kernel
 def scan_refresh(config: Words, channel: Words, rank: Words, group: Words, bank: Words, c: int, floor: int) -> None:
     """Let a waiting refresh win where it comes before what has been found so far."""
     banks = config[lo.CF_BANKS]
@@ -83,7 +83,7 @@ def scan_refresh(config: Words, channel: Words, rank: Words, group: Words, bank:
             keep(channel, c, time, command, -1, unit)
 
 
-@inlined_kernel
+@lean_kernel
 def is_held_back(config: Words, rank: Words, r: int, b: int) -> bool:
     """Whether a waiting refresh keeps new commands from a bank."""
     if rank[r, lo.RK_REFRESH_WAITS] == 0:
@@ -91,8 +91,10 @@ def is_held_back(config: Words, rank: Words, r: int, b: int) -> bool:
     return config[lo.CF_PER_BANK] == 0 or b == r * config[lo.CF_BANKS] + rank[r, lo.RK_REFRESH_BANK]
 
 
-@inlined_kernel
-def scan_queue(config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int) -> None:
+@lean_kernel
+def scan_queue(
+    config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int
+) -> None:
     """Let a queued request win where its next command comes before what has been found so far."""
     is_write = channel[c, lo.CH_WRITE_MODE]
     queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
@@ -103,34 +105,39 @@ def scan_queue(config: Words, channel: Words, rank: Words, group: Words, bank: W
     best_arrive = -1
     best_entry = -1
     best_command = 0
+    r = -1
+    wide_activate = wide_access = wide_precharge = 0
     for place in range(channel[c, lo.CH_PENDING + is_write]):
         b = bank[first + place, lo.BK_LIST + is_write]
-        r = bank[b, lo.BK_RANK]
+        if bank[b, lo.BK_RANK] != r:
+            r = bank[b, lo.BK_RANK]
+            wide_activate = max(floor, max(channel[c, lo.CH_READY + lo.ACT], rank[r, lo.RK_READY + lo.ACT]))
+            wide_access = max(floor, max(channel[c, lo.CH_READY + access], rank[r, lo.RK_READY + access]))
+            wide_precharge = max(floor, max(channel[c, lo.CH_READY + lo.PRE], rank[r, lo.RK_READY + lo.PRE]))
         if refreshing and is_held_back(config, rank, r, b):
             continue
+        e = -1
+        time = lo.NEVER
+        command = lo.PRE
         if rank[r, lo.RK_DOWN]:
+            command = lo.PDX
             e = bank[b, queue + lo.Q_HEAD]
             time = max(floor, rank[r, lo.RK_READY + lo.PDX])
-            if time < best or (time == best and entry[e, lo.E_ARRIVE] < best_arrive):
-                best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, lo.PDX
-            continue
-        if bank[b, lo.BK_ROW] < 0:
-            time = max(floor, allowed_at(channel, rank, group, bank, c, b, lo.ACT))
-            if time <= best:
-                e = bank[b, queue + lo.Q_HEAD]
-                if time < best or entry[e, lo.E_ARRIVE] < best_arrive:
-                    best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, lo.ACT
-            continue
-        e = bank[b, queue + lo.Q_HIT]
-        if e >= 0:
-            time = max(floor, allowed_at(channel, rank, group, bank, c, b, access))
-            if time < best or (time == best and entry[e, lo.E_ARRIVE] < best_arrive):
-                best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, access
-        e = bank[b, queue + lo.Q_OTHER]
-        if e >= 0 and bank[b, lo.BK_OPENER] < 0:
-            time = max(floor, allowed_at(channel, rank, group, bank, c, b, lo.PRE))
-            if time < best or (time == best and entry[e, lo.E_ARRIVE] < best_arrive):
-                best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, lo.PRE
+        elif bank[b, lo.BK_ROW] < 0:
+            command = lo.ACT
+            e = bank[b, queue + lo.Q_HEAD]
+            time = max(wide_activate, max(group[bank[b, lo.BK_GROUP], lo.ACT], bank[b, lo.BK_READY + lo.ACT]))
+        else:
+            hit = bank[b, queue + lo.Q_HIT]
+            if hit >= 0:
+                time = max(wide_access, max(group[bank[b, lo.BK_GROUP], access], bank[b, lo.BK_READY + access]))
+                if time < best or (time == best and entry[hit, lo.E_ARRIVE] < best_arrive):
+                    best, best_arrive, best_entry, best_command = time, entry[hit, lo.E_ARRIVE], hit, access
+            if bank[b, lo.BK_OPENER] < 0:
+                e = bank[b, queue + lo.Q_OTHER]
+                time = max(wide_precharge, max(group[bank[b, lo.BK_GROUP], lo.PRE], bank[b, lo.BK_READY + lo.PRE]))
+        if e >= 0 and (time < best or (time == best and entry[e, lo.E_ARRIVE] < best_arrive)):
+            best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, command
     if best_entry >= 0:
         b = entry[best_entry, lo.E_BANK]
         if best_command == lo.PDX:
@@ -139,7 +146,7 @@ def scan_queue(config: Words, channel: Words, rank: Words, group: Words, bank: W
             keep(channel, c, best, best_command, best_entry, b)
 
 
-@inlined_kernel
+@lean_kernel
 def scan_idle(config: Words, channel: Words, rank: Words, c: int, floor: int) -> None:
     """Let an idle rank enter power-down where nothing else comes before."""
     for r in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
@@ -153,7 +160,7 @@ def scan_idle(config: Words, channel: Words, rank: Words, c: int, floor: int) ->
             keep(channel, c, time, lo.PDE, -1, r)
 
 
-@inlined_kernel
+@lean_kernel
 def scan(config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int) -> None:
     """Work out the next command of a channel, not before cycle `floor`."""
     channel[c, lo.CH_CAND_TIME] = lo.NEVER
