@@ -71,7 +71,7 @@ class MemoryPort:
     def _run(self) -> Generator[simpy.Event, None, None]:
         env, memory = self._env, self._memory
         while True:
-            if not memory.busy:
+            if not self.outstanding:  # writes that wait in the memory's queue are served when it next has to run
                 self._offered = env.event()
                 yield self._offered
             horizon = env.peek()
