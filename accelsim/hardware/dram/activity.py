@@ -30,6 +30,8 @@ class DramActivity:
         Requests by the state of their bank when their first command was issued.
     read_bytes, write_bytes
         Bytes that crossed the data bus.
+    precharged_banks
+        Banks closed, by a command for one or for all banks or with an access.
     forwarded, merged
         Reads answered by a queued write, and writes merged into one; they cost no command.
     """
@@ -45,6 +47,7 @@ class DramActivity:
     row_conflicts: int
     read_bytes: int
     write_bytes: int
+    precharged_banks: int
     forwarded: int
     merged: int
 
@@ -65,7 +68,7 @@ class DramActivity:
 
     @property
     def precharges(self) -> int:
-        """Precharge commands; one for all banks of a rank counts once, an auto-precharge counts too."""
+        """Precharge commands; one for all banks of a rank counts once, an access with auto-precharge counts too."""
         return self.count("PRE", "PREA", "RDA", "WRA")
 
     @property

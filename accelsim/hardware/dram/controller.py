@@ -166,6 +166,7 @@ class Dram:
             row_conflicts=int(channel[lo.CH_CONFLICTS]),
             read_bytes=int(commands[:, :, [lo.RD, lo.RDA]].sum()) * self.burst_bytes,
             write_bytes=int(commands[:, :, [lo.WR, lo.WRA]].sum()) * self.burst_bytes,
+            precharged_banks=int(self._memory.bank[:, lo.BK_ACTS].sum() - rank[:, lo.RK_OPEN].sum()),
             forwarded=int(channel[lo.CH_FORWARDED]),
             merged=int(channel[lo.CH_MERGED]),
         )
