@@ -10,7 +10,7 @@ import numpy as np
 
 from accelsim import __version__
 from accelsim.config.loader import load_hardware
-from accelsim.energy.model import EnergyByAction, EnergyModel, add_energies, component_totals, rounded
+from accelsim.energy.model import EnergyByAction, EnergyModel, add_energies, component_totals
 from accelsim.energy.table import EnergyTable, load_energy_table
 from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
@@ -27,7 +27,7 @@ from accelsim.result import (
     RunResult,
     sum_layers,
 )
-from accelsim.simulation.simulator import Simulation, build_memory, run_stages
+from accelsim.simulation.simulator import Simulation, run_stages
 from accelsim.simulation.trace import COMPONENTS
 from accelsim.units import BITS_PER_BYTE, BYTES_PER_GB, PS_PER_NS, PS_PER_S, bandwidth_gb_per_s
 from accelsim.workload.loader import load_workload

@@ -61,11 +61,11 @@ def _power_law(points: dict[int, float], at: float, outside: float) -> float:
     above = min((point for point in known if point[0] >= at), default=None)
     if below is None or above is None:
         size, energy = below or above or known[0]
-        return energy * (at / size) ** outside
+        return float(energy * (at / size) ** outside)
     if below[0] == above[0] or min(below[1], above[1]) == 0:
         return below[1]
     share = math.log(at / below[0]) / math.log(above[0] / below[0])
-    return below[1] * (above[1] / below[1]) ** share
+    return float(below[1] * (above[1] / below[1]) ** share)
 
 
 def load_energy_table(source: str | Path) -> EnergyTable:

@@ -102,7 +102,7 @@ def _bursts(runs: NDArray[np.void], burst_bytes: int) -> NDArray[np.int64]:
 def runs_of(
     base: NDArray[np.int64],
     run_bytes: NDArray[np.int64] | int,
-    inner: tuple[NDArray[np.int64] | int, int] = (1, 0),
+    inner: tuple[NDArray[np.int64] | int, NDArray[np.int64] | int] = (1, 0),
     outer: tuple[NDArray[np.int64] | int, int] = (1, 0),
 ) -> NDArray[np.void]:
     """Build an array of `RUN_DTYPE`; `inner` and `outer` are (count, stride) pairs."""

@@ -19,9 +19,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BAND_DTYPE = np.dtype(
-    [("block", "i8"), ("image", "i8"), ("row_begin", "i8"), ("row_end", "i8"), ("col_begin", "i8"), ("col_end", "i8")]
+    [
+        ("block", "i8"),
+        ("image", "i8"),
+        ("row_begin", "i8"),
+        ("row_end", "i8"),
+        ("col_begin", "i8"),
+        ("col_end", "i8"),
+        ("col_step", "i8"),
+    ]
 )
-"""A rectangle of input pixels of one image, and the block of output pixels that needs it."""
+"""Input pixels of one image, every `col_step`-th of a rectangle's columns, and the block of outputs that needs them."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,11 @@ class PixelGrid:
         """Whether the stride steps over input rows that no output needs."""
         return self.window.stride[0] > self.window.extent[0]
 
+    @property
+    def skips_columns(self) -> bool:
+        """Whether the stride steps over single input columns that no output needs."""
+        return self.window.stride[1] > 1 == self.window.kernel[1] and self.window.padding[1] == 0
+
     def bands(self, block: int) -> NDArray[np.void]:
         """Input rectangles (`BAND_DTYPE`) that each block of `block` output pixels needs, in order."""
         per_image = self.out_height * self.out_width
@@ -78,6 +91,7 @@ class PixelGrid:
         col_begin, col_end = self._input_range(1, low % self.out_width, high % self.out_width)
         bands["col_begin"] = np.where(narrow, col_begin, 0)
         bands["col_end"] = np.where(narrow, col_end, self.width)
+        bands["col_step"] = self.window.stride[1] if self.skips_columns else 1
         return self._split_rows(bands, first_row, last_row) if self.skips_rows else bands
 
     def _input_range(self, axis: int, first: Any, last: Any) -> tuple[Any, Any]:  # noqa: ANN401 - integers or arrays
@@ -117,8 +131,14 @@ class PixelGrid:
 
 def band_pixels(bands: NDArray[np.void]) -> NDArray[np.int64]:
     """Pixels of each band."""
-    pixels: NDArray[np.int64] = (bands["row_end"] - bands["row_begin"]) * (bands["col_end"] - bands["col_begin"])
+    pixels: NDArray[np.int64] = (bands["row_end"] - bands["row_begin"]) * band_columns(bands)
     return pixels
+
+
+def band_columns(bands: NDArray[np.void]) -> NDArray[np.int64]:
+    """Columns of each band that are needed."""
+    columns: NDArray[np.int64] = -(-(bands["col_end"] - bands["col_begin"]) // bands["col_step"])
+    return columns
 
 
 def block_pixels(bands: NDArray[np.void], blocks: int) -> NDArray[np.int64]:

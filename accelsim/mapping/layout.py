@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.mapping.address_pattern import runs_of
+from accelsim.mapping.footprint import band_columns
 from accelsim.units import bits_to_bytes
 
 if TYPE_CHECKING:
@@ -49,15 +50,15 @@ def band_runs(
     pixel_bytes = bits_to_bytes(all_channels * bits)
     first, run = byte_range(*channels, bits)
     rows = bands["row_end"] - bands["row_begin"]
-    cols = bands["col_end"] - bands["col_begin"]
+    cols = band_columns(bands)
     pixel = (bands["image"] * grid.height + bands["row_begin"]) * grid.width + bands["col_begin"]
-    whole_pixels = run == pixel_bytes
+    side_by_side = (run == pixel_bytes) & (bands["col_step"] == 1)
     whole_rows = cols == grid.width
     pixels = np.where(whole_rows, rows * cols, cols)
     return runs_of(
         base=address + pixel * pixel_bytes + first,
-        run_bytes=np.where(whole_pixels, pixels * pixel_bytes, run),
-        inner=(np.where(whole_pixels, 1, pixels), pixel_bytes),
+        run_bytes=np.where(side_by_side, pixels * pixel_bytes, run),
+        inner=(np.where(side_by_side, 1, pixels), bands["col_step"] * pixel_bytes),
         outer=(np.where(whole_rows, 1, rows), grid.width * pixel_bytes),
     )
 

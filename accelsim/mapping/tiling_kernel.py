@@ -18,7 +18,7 @@ latency) wins, in steps of the same size, and among equals the one with fewer bl
 MOST_BUFFERS = 8
 """Buffers that a machine may have."""
 
-_PRUNING = 1.0 + 2 * SLACK  # compute alone beyond this times the least figure so far cannot win
+_PRUNING = 1.0 + 2 * SLACK  # a part of the primary figure beyond this times the least whole so far cannot win
 
 PROBLEM_DTYPE = np.dtype(
     [
@@ -176,7 +176,9 @@ def _block_fits(p, group_size, sizes, channels, pixels):
 
 
 @kernel
-def _best_levels(p, order, trips, sizes, channels, pixels, groups, compute, continues, bandwidth, objective, limit):
+def _best_levels(
+    p, order, trips, sizes, channels, pixels, groups, compute, continues, bandwidth, objective, limit, worst
+):
     """Best retention levels of one order and block size: (least primary figure, key, levels)."""
     group_trips, group_size = groups
     ends = pixels[0] * channels[0] * p["ifmap_bits"] * p["ifmap_in_dram"] + sizes[1] * sizes[2] * p["weight_bits"]
@@ -189,10 +191,14 @@ def _best_levels(p, order, trips, sizes, channels, pixels, groups, compute, cont
         held[0], read = _ifmap_cost(p, ifmap_level, order, trips, channels, pixels, group_trips, group_size)
         read_on_bus = _on_bus(read, group_size * channels[0], p["ifmap_run"], p["ifmap_bits"], p["burst_bytes"])
 
+        if objective == 1 and read_on_bus > worst:
+            continue
         for weight_level in range(4):
             if not _worth_a_level(1, weight_level, order, trips):
                 continue
             held[1], weights = _weight_cost(p, weight_level, order, trips, sizes, group_trips, group_size)
+            if objective == 1 and read_on_bus + weights > worst:
+                continue
             for psum_level in range(4):
                 if not _worth_a_level(2, psum_level, order, trips):
                     continue
@@ -241,11 +247,12 @@ def best_tiling(g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders
                         continues = one_fold and order[2] == stream
                         starts = 1 if continues else trips[stream]
                         compute = folds * (p["extents"][stream] + starts * p["overhead"])
-                        if objective != 1 and compute > min(limit, _PRUNING * least):
+                        worst = min(limit, _PRUNING * least)
+                        if objective != 1 and compute > worst:
                             continue
                         primary, key, levels = _best_levels(
                             p, order, trips, sizes, k_channels[ik], m_pixels[im], groups, compute, continues, bandwidth,
-                            objective, limit,
+                            objective, limit, worst,
                         )  # fmt: skip
                         least = min(least, primary)
                         if (key, blocks) < best_key:
