@@ -37,17 +37,13 @@ class EnergyModel:
     hardware: HardwareConfig
     table: EnergyTable
 
-    def stage_energy(
-        self, activity: Activity, operand_bits: tuple[int, int], dram_pj: Mapping[str, float], duration_ps: int
-    ) -> EnergyByAction:
+    def stage_energy(self, activity: Activity, dram_pj: Mapping[str, float], duration_ps: int) -> EnergyByAction:
         """Energy of one stage.
 
         Parameters
         ----------
         activity
             What happened on chip.
-        operand_bits
-            Widths of ifmap and weight.
         dram_pj
             Energy of the DRAM by action.
         duration_ps
@@ -59,7 +55,7 @@ class EnergyModel:
         element_mw = table.leakage_mw_per_element
         sram_mw = table.leakage_mw_per_sram_kib * sum(buffer.capacity_kib for buffer in sram.values())
         energy: EnergyByAction = {
-            "pe_array": {"mac": activity.macs * table.mac_energy_pj(*operand_bits)},
+            "pe_array": {"mac": activity.macs * table.mac_energy_pj(*activity.operand_bits) if activity.macs else 0.0},
             "vector_unit": {"operation": activity.vector_operations * table.vector_operation_pj},
             "register_file": {"access": activity.register_file_bits * table.register_file_pj_per_bit},
             "sram": {

@@ -355,6 +355,7 @@ class ArrayStage:
         reads["psum"] += drained
         return Activity(
             macs=dims.macs,
+            operand_bits=(problem.ifmap_bits, problem.weight_bits),
             sram_read_bits=self._by_buffer(reads),
             sram_write_bits=self._by_buffer(writes),
             register_file_bits=dims.macs * self._register_bits_per_mac,

@@ -126,12 +126,14 @@ class OutputTiles:
 
 @dataclass(frozen=True)
 class Activity:
-    """What a stage does on chip, in elements of the operand's width times their bits; priced by the energy model.
+    """What a stage does on chip; priced by the energy model.
 
     Parameters
     ----------
     macs
         Multiply-accumulates executed.
+    operand_bits
+        Widths of the two operands of a multiply-accumulate.
     vector_operations
         Element operations of the vector unit, fused layers left out.
     sram_read_bits, sram_write_bits
@@ -143,6 +145,7 @@ class Activity:
     """
 
     macs: int = 0
+    operand_bits: tuple[int, int] = (0, 0)
     vector_operations: int = 0
     sram_read_bits: dict[str, int] = field(default_factory=dict)
     sram_write_bits: dict[str, int] = field(default_factory=dict)

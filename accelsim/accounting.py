@@ -1,0 +1,265 @@
+"""Accounts for a run: which layer took which cycles, bytes and picojoules, and the records that say so."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelsim import __version__
+from accelsim.energy.model import EnergyByAction, EnergyModel, add_energies, component_totals
+from accelsim.hardware.dram.power import energy_pj as dram_energy_pj
+from accelsim.hardware.ideal_memory import IdealMemory
+from accelsim.result import (
+    TRAFFIC_DTYPE,
+    DramResult,
+    LayerResult,
+    Machine,
+    Profile,
+    RunInfo,
+    RunResult,
+    sum_layers,
+)
+from accelsim.simulation.trace import COMPONENTS
+from accelsim.units import BITS_PER_BYTE, PS_PER_NS, bandwidth_gb_per_s
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from accelsim.config.schema import HardwareConfig
+    from accelsim.energy.table import EnergyTable
+    from accelsim.hardware.dram.device import Device
+    from accelsim.mapping.network import NetworkMapping
+    from accelsim.mapping.tile_graph import StageTiles
+    from accelsim.simulation.simulator import Simulation
+    from accelsim.workload.graph import Layer, LayerGraph
+
+
+@dataclass(frozen=True)
+class Account:
+    """Joins what mapping, simulation and energy model know into the records of a result.
+
+    Parameters
+    ----------
+    config, table, device
+        The machine, its energy table and its DRAM device.
+    mapping
+        The network on the machine.
+    simulation
+        What happened.
+    peak_dram_gb_per_s
+        Bandwidth of the memory as configured; infinite for an ideal one without a limit.
+    """
+
+    config: HardwareConfig
+    table: EnergyTable
+    device: Device
+    mapping: NetworkMapping
+    simulation: Simulation
+    peak_dram_gb_per_s: float
+
+    @property
+    def _energy_model(self) -> EnergyModel:
+        return EnergyModel(self.config, self.table)
+
+    def result(self, seed: int) -> RunResult:
+        """Return the record of the run."""
+        layers, energies = self._layers()
+        graph, config = self.mapping.graph, self.config
+        config_hash = self._config_hash()
+        return RunResult(
+            run=RunInfo(
+                run_id=_run_id(config, graph, config_hash, seed),
+                config_hash=config_hash,
+                hardware=config.name,
+                workload=graph.name,
+                seed=seed,
+                version=__version__,
+                batch=graph.batch,
+            ),
+            machine=Machine(
+                clock_mhz=config.pe_array.clock_mhz,
+                peak_macs_per_cycle=config.pe_array.elements,
+                peak_dram_gb_per_s=self.peak_dram_gb_per_s,
+            ),
+            totals=sum_layers(layers, self.simulation.end_ps, config.pe_array.elements),
+            energy_pj=add_energies(energies),
+            dram=self._dram(),
+            layer_results=tuple(layers),
+            profile=self._profile(),
+            resolved_config=config.resolved(),
+        )
+
+    def _config_hash(self) -> str:
+        """Hash of the config and of the files that it names."""
+        parts = (
+            self.config.content_hash,
+            self.table.model_dump_json(exclude={"name", "description", "sources"}),
+            self.device.model_dump_json(exclude={"description", "sources"}),
+        )
+        content = " ".join(parts)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    # -- layers ---------------------------------------------------------------------------------------------------
+
+    def _layers(self) -> tuple[list[LayerResult], list[EnergyByAction]]:
+        """Results of all layers in the order of the graph: those that were run, and those that rode along."""
+        of_layer = {stage.layer.name: index for index, stage in enumerate(self.mapping.stages)}
+        rides_on = {layer.name: stage.layer.name for stage in self.mapping.stages for layer in stage.fused}
+        layers, energies = [], []
+        for layer in self.mapping.graph.layers:
+            index = of_layer.get(layer.name)
+            if index is None:
+                result, energy = self._riding_layer(layer, rides_on.get(layer.name))
+            else:
+                result, energy = self._stage_layer(layer, index)
+            layers.append(result)
+            energies.append(energy)
+        return layers, energies
+
+    def _riding_layer(self, layer: Layer, carrier: str | None) -> tuple[LayerResult, EnergyByAction]:
+        """Result of a layer that takes no time of its own."""
+        operations = self.mapping.graph.vector_operations(layer) if carrier else 0
+        energy = self._energy_model.vector_energy(operations)
+        by_component = component_totals(energy)
+        result = LayerResult(
+            name=layer.name,
+            op=layer.op,
+            total_cycles=0,
+            compute_cycles=0,
+            stall_cycles=0,
+            stalls={},
+            dense_macs=0,
+            effective_macs=0,
+            mapping_efficiency=0.0,
+            dram_read_bytes=0,
+            dram_write_bytes=0,
+            energy_pj=sum(by_component.values()),
+            energy_by_component=by_component,
+            mapping={"fused_into": carrier} if carrier else {"addresses_only": True},
+        )
+        return result, energy
+
+    def _stage_layer(self, layer: Layer, index: int) -> tuple[LayerResult, EnergyByAction]:
+        """Result of a layer that was run."""
+        stage, timing = self.mapping.tiles[index], self.simulation.timings[index]
+        begin, end = self._span_cycles(index)
+        stalls = dict(timing.stalls)
+        tail = end - timing.end_cycle
+        if tail:
+            stalls["ofmap_drain"] = stalls.get("ofmap_drain", 0) + tail
+        read, written = _dram_bytes(stage)
+        energy = self._energy_model.stage_energy(stage.activity, self._dram_energy(index), self._span_ps(index))
+        by_component = component_totals(energy)
+        macs = self.mapping.graph.dense_macs(layer)
+        result = LayerResult(
+            name=layer.name,
+            op=layer.op,
+            total_cycles=end - begin,
+            compute_cycles=timing.compute_cycles,
+            stall_cycles=end - begin - timing.compute_cycles,
+            stalls=stalls,
+            dense_macs=macs,
+            effective_macs=stage.activity.macs,
+            mapping_efficiency=stage.mapping_efficiency,
+            dram_read_bytes=read,
+            dram_write_bytes=written,
+            energy_pj=sum(by_component.values()),
+            energy_by_component=by_component,
+            mapping=stage.mapping,
+        )
+        return result, energy
+
+    def _span_cycles(self, index: int) -> tuple[int, int]:
+        """Cycles from the end of the stage before to the end of this one, the last drain included in the last."""
+        timings = self.simulation.timings
+        last = index == len(timings) - 1
+        begin = timings[index - 1].end_cycle if index else 0
+        return begin, self.simulation.end_cycle if last else timings[index].end_cycle
+
+    def _span_ps(self, index: int) -> int:
+        clock = self.config.pe_array.clock
+        begin, end = self._span_cycles(index)
+        return clock.ps_of(end) - clock.ps_of(begin)
+
+    def _dram_energy(self, index: int) -> dict[str, float]:
+        """Energy of the DRAM between the ends of the stage before and of this one."""
+        activity, memory = self.simulation.dram_activity, self.simulation.memory
+        if activity is None or isinstance(memory, IdealMemory):
+            per_byte = self.table.dram_pj_per_bit * BITS_PER_BYTE
+            read, written = _dram_bytes(self.mapping.tiles[index])
+            return {"read": read * per_byte, "write": written * per_byte}
+        since = activity[index] - activity[index - 1] if index else activity[index]
+        return dram_energy_pj(since, memory.spec)
+
+    # -- the whole run --------------------------------------------------------------------------------------------
+
+    def _dram(self) -> DramResult:
+        simulation, memory = self.simulation, self.simulation.memory
+        moved = (simulation.reads + simulation.writes) * memory.burst_bytes
+        bandwidth = bandwidth_gb_per_s(moved, simulation.end_ps)
+        if simulation.dram_activity is None or isinstance(memory, IdealMemory):
+            return DramResult(reads=simulation.reads, writes=simulation.writes, bandwidth_gb_per_s=bandwidth)
+        total = simulation.dram_activity[-1]
+        traffic = memory.traffic()
+        busy_ps = int(((traffic.read_bytes + traffic.write_bytes).sum()) / memory.peak_bandwidth_gb_per_s * PS_PER_NS)
+        return DramResult(
+            row_hits=total.row_hits,
+            row_misses=total.row_misses,
+            row_conflicts=total.row_conflicts,
+            activates=total.count("ACT"),
+            precharges=total.count("PRE"),
+            reads=simulation.reads,
+            writes=simulation.writes,
+            refreshes=total.count("REF"),
+            busy_ns=busy_ps / PS_PER_NS,
+            bandwidth_gb_per_s=bandwidth,
+        )
+
+    def _profile(self) -> Profile:
+        simulation = self.simulation
+        names = [layer.name for layer in self.mapping.graph.layers]
+        layer_of_stage = [names.index(stage.layer.name) for stage in self.mapping.stages]
+        return Profile(
+            components=COMPONENTS,
+            layers=tuple(names),
+            phases=simulation.trace.phases(layer_of_stage),
+            dram_traffic=self._traffic(),
+            buffer_occupancy=simulation.occupancy,
+            buffer_capacity_bytes={name: buffer.capacity_bytes for name, buffer in self.config.sram.items()},
+        )
+
+    def _traffic(self) -> NDArray[np.void]:
+        memory = self.simulation.memory
+        if isinstance(memory, IdealMemory):
+            return np.empty(0, TRAFFIC_DTYPE)
+        histogram = memory.traffic()
+        bins = len(histogram.read_bytes)
+        traffic = np.empty(bins, TRAFFIC_DTYPE)
+        traffic["time_ps"] = np.arange(bins) * histogram.bin_ps
+        traffic["read_bytes"], traffic["write_bytes"] = histogram.read_bytes, histogram.write_bytes
+        return traffic[traffic["time_ps"] <= self.simulation.end_ps]
+
+
+def _dram_bytes(stage: StageTiles) -> tuple[int, int]:
+    """Bytes that a stage reads from and writes to DRAM; they follow from the mapping alone."""
+    read = sum(int(tiles.fetch.tile_bytes.sum()) for tiles in (*stage.inputs, stage.output.tiles))
+    return read, int(stage.output.drain.tile_bytes.sum())
+
+
+def _run_id(config: HardwareConfig, graph: LayerGraph, config_hash: str, seed: int) -> str:
+    """Name of the run: what ran on what, and a hash of all that decides the result."""
+    content = {
+        "config": config_hash,
+        "layers": repr(graph.layers),
+        "inputs": repr(graph.inputs),
+        "seed": seed,
+        "version": __version__,
+    }
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    words = (f"{graph.name}-{config.name}").lower()
+    safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in words)
+    return f"{safe[:80]}-{digest}"
