@@ -31,7 +31,7 @@ _INTERRUPTED, _READER_GONE, _FAILED = 130, 141, 1
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config, e.g. pe_array.rows=16."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config."),
 ]
 
 
@@ -127,15 +127,18 @@ def _root(
 
 @app.command()
 def run(
-    hardware: Annotated[str | None, typer.Argument(help="Preset or YAML file.  [default: systolic_32x32]")] = None,
+    hardware: Annotated[
+        str | None, typer.Argument(metavar="[HARDWARE]", help="Preset or YAML file (default: systolic_32x32).")
+    ] = None,
     workload: Annotated[
-        str | None, typer.Argument(help="Network, or ONNX, topology CSV or YAML file.  [default: resnet18]")
+        str | None,
+        typer.Argument(metavar="[WORKLOAD]", help="Network, or ONNX, topology CSV or YAML file (default: resnet18)."),
     ] = None,
     *,
     overrides: Overrides = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Samples per run.  [default: that of the workload]")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Samples per run (default: that of the workload).")] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the files.  [default: reports/runs/<run_id>]")
+        Path | None, typer.Option(metavar="DIR", help="Folder for the files (default: reports/runs/<run_id>).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     as_json: Json = False,
@@ -144,7 +147,7 @@ def run(
     from accelsim.report.run_folder import RUNS_FOLDER, check_writable
 
     check_writable(out or RUNS_FOLDER)
-    from accelsim import pipeline  # type: ignore[attr-defined,unused-ignore]
+    from accelsim import pipeline
     from accelsim.report.progress import StageProgress
     from accelsim.report.provenance import manifest
     from accelsim.report.run_folder import default_folder, write_run
@@ -217,7 +220,10 @@ def import_workload(
 
 @app.command("list")
 def list_entries(
-    kind: Annotated[Literal["hardware", "workloads", "dram", "energy"], typer.Argument(help="What to list.")],
+    kind: Annotated[
+        Literal["hardware", "workloads", "dram", "energy"],
+        typer.Argument(metavar="KIND", help="hardware, workloads, dram or energy."),
+    ],
     *,
     as_json: Json = False,
 ) -> None:
@@ -235,7 +241,7 @@ def list_entries(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="Name of a preset or network, or path of a workload.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a preset or network, or path of a workload.")],
     *,
     as_json: Json = False,
 ) -> None:
@@ -256,6 +262,38 @@ def show(
 
         title, headings, rows = catalogue.workload_table(found)
         _print(lambda _: titled_listing(title, headings, rows))
+
+
+@app.command()
+def dram(
+    trace: Annotated[
+        Path,
+        typer.Argument(metavar="TRACE", help="Memory trace: LD|ST ADDR, R|W ADDR or ADDR READ|WRITE CYCLE per line."),
+    ],
+    *,
+    device: Annotated[str | None, typer.Option(help="Preset (see `accelsim list dram`) or device file.")] = None,
+    address_map: Annotated[str | None, typer.Option("--map", help="Address map, e.g. RoBaRaCoCh.")] = None,
+    ranks: Annotated[int | None, typer.Option(min=1, help="Ranks per channel.")] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="Channels.")] = None,
+    overrides: Overrides = None,
+    commands: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the commands issued, as CSV.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Replay a memory trace straight through the DRAM controller."""
+    from accelsim.report.memory_trace import memory_config, replay_summary
+    from accelsim.report.run_folder import check_writable
+
+    if commands is not None:
+        check_writable(commands, "--commands", folder=False)
+    options = {"device": device, "address_map": address_map, "ranks": ranks, "channels": channels}
+    config = memory_config({key: value for key, value in options.items() if value is not None}, overrides or ())
+    from accelsim.hardware.dram.replay import replay_trace
+
+    result = replay_trace(trace, config, commands_path=commands)
+    if as_json:
+        _print_json(result.to_dict())
+        return
+    _print(lambda console: replay_summary(result, config, console.width))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ _PIPED_WIDTH = 120
 _WIDE = 100
 _TWO_ABREAST = 130
 _NARROWEST_NAME = 10
+_ONE_PERCENT = 0.01
 
 
 def make_console(file: TextIO | None = None) -> Console:
@@ -133,7 +134,8 @@ def layer_table(result: RunResult, width: int) -> RenderableType:
 
 def _layer_cells(row: LayerResult, result: RunResult, exponent: int, *, narrow: bool) -> list[str]:
     cause = layer_figures.main_stall_cause(row)
-    stalled = quantities.share(quantities.ratio(row.stall_cycles, row.total_cycles), 0)
+    fraction = quantities.ratio(row.stall_cycles, row.total_cycles)
+    stalled = "<1%" if 0 < fraction < _ONE_PERCENT else quantities.share(fraction, 0)
     words = "" if cause is None else f" {cause.split('_')[0] if narrow else title_of(cause)}"
     return [
         printable(row.name),
