@@ -68,6 +68,16 @@ class _Checker:
         self._down: set[tuple[int, ...]] = set()
         self._last_cycle: dict[int, int] = {}
         self._violations: list[Violation] = []
+        # Points differ in latency, so with several an older command of a slower one may bind longer than the latest.
+        self._look_back = 1 if len(spec.timings) == 1 else _LOOK_BACK
+        self._rules = {
+            name: [
+                (rule, [latency_cycles(rule.latency, timings) for timings in spec.timings])
+                for rule in STANDARDS[spec.device.standard]
+                if name in rule.following
+            ]
+            for name in COMMANDS
+        }
 
     def check(self, log: Iterable[Sequence[int]]) -> list[Violation]:
         for cycle, command, channel, rank, bank, row in log:
@@ -99,15 +109,12 @@ class _Checker:
             self._report(cycle, name, node, "a bank of the rank is open")
 
     def _check_times(self, cycle: int, name: str, node: tuple[int, ...]) -> None:
-        for constraint in STANDARDS[self._spec.device.standard]:
-            if name not in constraint.following:
-                continue
+        for constraint, latencies in self._rules[name]:
             depth = LEVELS.index(constraint.level) + 1
             if depth > len(node):
                 continue  # a command to a rank is bound at the rank and above
             for earlier in self._earlier(constraint.preceding, node[:depth], constraint.window, constraint.sibling):
-                latency = latency_cycles(constraint.latency, self._spec.timings[earlier.point])
-                if cycle < earlier.cycle + latency:
+                if cycle < earlier.cycle + latencies[earlier.point]:
                     rule = f"{earlier.name} to {name} at {constraint.level}: {constraint.latency}"
                     self._report(cycle, name, node, rule)
 
@@ -126,9 +133,8 @@ class _Checker:
                 found += near
             else:
                 past = self._past.get((len(node), name, node), [])
-                # Operating points differ in latency, so an older command of a slower point may bind longer than the last.
                 found += past[-window:][:1] if window > 1 and len(past) >= window else []
-                found += past[-_LOOK_BACK:] if window == 1 else []
+                found += past[-self._look_back :] if window == 1 else []
         return found
 
     def _apply(self, cycle: int, name: str, node: tuple[int, ...], row: int) -> None:

@@ -63,7 +63,7 @@ def scan_refresh(config: Words, channel: Words, rank: Words, group: Words, bank:
         unit = r
         if rank[r, lo.RK_DOWN]:
             command = lo.PDX
-            time = rank[r, lo.RK_READY + command]
+            time = max(rank[r, lo.RK_READY + command], channel[c, lo.CH_READY + command])
         elif config[lo.CF_PER_BANK]:
             unit = r * banks + rank[r, lo.RK_REFRESH_BANK]
             command = lo.REFB if bank[unit, lo.BK_ROW] < 0 else lo.PRE
@@ -122,7 +122,7 @@ def scan_queue(
         if rank[r, lo.RK_DOWN]:
             command = lo.PDX
             e = bank[b, queue + lo.Q_HEAD]
-            time = max(floor, rank[r, lo.RK_READY + lo.PDX])
+            time = max(floor, max(channel[c, lo.CH_READY + lo.PDX], rank[r, lo.RK_READY + lo.PDX]))
         elif bank[b, lo.BK_ROW] < 0:
             command = lo.ACT
             e = bank[b, queue + lo.Q_HEAD]
@@ -152,7 +152,8 @@ def scan_idle(config: Words, channel: Words, rank: Words, c: int, floor: int) ->
     for r in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
         if rank[r, lo.RK_DOWN] or rank[r, lo.RK_WAITING] or rank[r, lo.RK_REFRESH_WAITS]:
             continue
-        time = max(rank[r, lo.RK_LAST] + config[lo.CF_POWER_DOWN], rank[r, lo.RK_READY + lo.PDE])
+        time = max(channel[c, lo.CH_READY + lo.PDE], rank[r, lo.RK_READY + lo.PDE])
+        time = max(time, rank[r, lo.RK_LAST] + config[lo.CF_POWER_DOWN])
         if rank[r, lo.RK_OPEN] == 0:
             time = max(time, rank[r, lo.RK_ACTIVE_TO])
         time = max(floor, time)
