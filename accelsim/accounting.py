@@ -23,6 +23,7 @@ from accelsim.result import (
     RunResult,
     sum_layers,
 )
+from accelsim.simulation.flip_count import count_flips
 from accelsim.simulation.trace import COMPONENTS
 from accelsim.units import BITS_PER_BYTE, PS_PER_NS, bandwidth_gb_per_s
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from accelsim.config.schema import HardwareConfig
     from accelsim.energy.table import EnergyTable
     from accelsim.hardware.dram.device import Device
+    from accelsim.hardware.dram.read_errors import ReadErrors
     from accelsim.mapping.network import NetworkMapping
     from accelsim.mapping.tile_graph import StageTiles
     from accelsim.simulation.simulator import Simulation
@@ -50,6 +52,8 @@ class Account:
         The network on the machine.
     simulation
         What happened.
+    errors
+        Bit errors of the memory; None where no bit flips.
     peak_dram_gb_per_s
         Bandwidth of the memory as configured; infinite for an ideal one without a limit.
     """
@@ -59,6 +63,7 @@ class Account:
     device: Device
     mapping: NetworkMapping
     simulation: Simulation
+    errors: ReadErrors | None
     peak_dram_gb_per_s: float
 
     @property
@@ -70,6 +75,7 @@ class Account:
         layers, energies = self._layers()
         graph, config = self.mapping.graph, self.config
         config_hash = self._config_hash()
+        flips = self._flips()
         return RunResult(
             run=RunInfo(
                 run_id=_run_id(config, graph, config_hash, seed),
@@ -87,9 +93,9 @@ class Account:
             ),
             totals=sum_layers(layers, self.simulation.end_ps, config.pe_array.elements),
             energy_pj=add_energies(energies),
-            dram=self._dram(),
+            dram=self._dram(int(flips.sum())),
             layer_results=tuple(layers),
-            profile=self._profile(),
+            profile=self._profile(flips),
             resolved_config=config.resolved(),
         )
 
@@ -197,7 +203,13 @@ class Account:
 
     # -- the whole run --------------------------------------------------------------------------------------------
 
-    def _dram(self) -> DramResult:
+    def _flips(self) -> NDArray[np.int64]:
+        """Bits that flipped, per stage and bank; no banks where none can."""
+        if self.errors is None:
+            return np.zeros((len(self.mapping.tiles), 0), np.int64)
+        return count_flips(self.mapping.tiles, self.errors)
+
+    def _dram(self, bits_flipped: int) -> DramResult:
         simulation, memory = self.simulation, self.simulation.memory
         moved = (simulation.reads + simulation.writes) * memory.burst_bytes
         bandwidth = bandwidth_gb_per_s(moved, simulation.end_ps)
@@ -217,9 +229,10 @@ class Account:
             refreshes=total.count("REF"),
             busy_ns=busy_ps / PS_PER_NS,
             bandwidth_gb_per_s=bandwidth,
+            bits_flipped=bits_flipped,
         )
 
-    def _profile(self) -> Profile:
+    def _profile(self, flips: NDArray[np.int64]) -> Profile:
         simulation = self.simulation
         names = [layer.name for layer in self.mapping.graph.layers]
         layer_of_stage = [names.index(stage.layer.name) for stage in self.mapping.stages]
@@ -230,7 +243,32 @@ class Account:
             dram_traffic=self._traffic(),
             buffer_occupancy=simulation.occupancy,
             buffer_capacity_bytes={name: buffer.capacity_bytes for name, buffer in self.config.sram.items()},
+            dram_banks=self._dram_banks(flips),
+            dram_state_ps=self._dram_states(),
         )
+
+    def _dram_banks(self, flips: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+        """Counts per bank, for the heat map."""
+        memory = self.simulation.memory
+        if isinstance(memory, IdealMemory):
+            return {}
+        banks = memory.bank_activity()
+        counts = {name: getattr(banks, name) for name in ("activates", "row_hits", "row_misses", "row_conflicts")}
+        if flips.size:
+            counts["bits_flipped"] = flips.sum(axis=0).reshape(banks.activates.shape)
+        return counts
+
+    def _dram_states(self) -> dict[str, int]:
+        """Time in each power state, over all ranks."""
+        if self.simulation.dram_activity is None:
+            return {}
+        total = self.simulation.dram_activity[-1]
+        return {
+            "active": int(total.active_ps.sum()),
+            "precharged": int(total.precharged_ps.sum()),
+            "active_power_down": int(total.active_down_ps.sum()),
+            "precharge_power_down": int(total.precharged_down_ps.sum()),
+        }
 
     def _traffic(self) -> NDArray[np.void]:
         memory = self.simulation.memory

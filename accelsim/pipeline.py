@@ -10,6 +10,7 @@ from accelsim.config.loader import load_hardware
 from accelsim.energy.table import load_energy_table
 from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.dram.read_errors import ReadErrors
 from accelsim.mapping.network import MemoryInterface, map_network
 from accelsim.simulation.simulator import run_stages
 from accelsim.units import BYTES_PER_GB
@@ -74,8 +75,10 @@ def simulate(
         raise InputError("is negative", where="--seed", value=seed, allowed="a whole number of at least 0")
     dram = Dram(config.dram)
     mapping = map_network(graph, config, _memory_interface(config, dram), _part_of(progress, "mapping"))
+    errors = _read_errors(config, dram, seed)
     simulation = run_stages(mapping.tiles, config, _part_of(progress, "simulation"))
-    return Account(config, table, dram.spec.device, mapping, simulation, _peak_bandwidth(config, dram)).result(seed)
+    peak_gb_per_s = _peak_bandwidth(config, dram)
+    return Account(config, table, dram.spec.device, mapping, simulation, errors, peak_gb_per_s).result(seed)
 
 
 def _part_of(progress: Callable[[str, float], None] | None, name: str) -> Callable[[float], None] | None:
@@ -90,6 +93,15 @@ def _memory_interface(config: HardwareConfig, device: Dram) -> MemoryInterface:
     cycles_per_s = config.pe_array.clock.frequency_khz * 1_000
     bytes_per_cycle = device.peak_bandwidth_gb_per_s * BYTES_PER_GB / cycles_per_s
     return MemoryInterface(bytes_per_cycle, device.burst_bytes, device.capacity_bytes)
+
+
+def _read_errors(config: HardwareConfig, memory: Dram, seed: int) -> ReadErrors | None:
+    """Build the error models of all partitions; None where the config asks for no errors."""
+    if config.dram.bit_errors is None or config.dram.kind == "ideal":
+        return None
+    errors = ReadErrors(memory.spec, config.dram.bit_errors, seed)
+    errors.models  # noqa: B018 - a setting outside of the table is to be told before the simulation
+    return errors
 
 
 def _peak_bandwidth(config: HardwareConfig, device: Dram) -> float:

@@ -170,6 +170,13 @@ class Profile:
         Per buffer an array of `OCCUPANCY_DTYPE`, one entry per change.
     buffer_capacity_bytes
         Per buffer its capacity.
+    dram_banks
+        Counts per bank, each of shape (channels x ranks, banks of a rank): ``activates``, ``row_hits``,
+        ``row_misses``, ``row_conflicts`` and, where bit errors are configured, ``bits_flipped``; empty for an ideal
+        memory.
+    dram_state_ps
+        Time in each power state, summed over the ranks: ``active``, ``precharged``, ``active_power_down`` and
+        ``precharge_power_down``; empty for an ideal memory.
     """
 
     components: tuple[str, ...]
@@ -178,6 +185,8 @@ class Profile:
     dram_traffic: NDArray[np.void]
     buffer_occupancy: dict[str, NDArray[np.void]]
     buffer_capacity_bytes: dict[str, int]
+    dram_banks: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    dram_state_ps: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

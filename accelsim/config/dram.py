@@ -75,6 +75,19 @@ class VoltageExponents(Record):
     power_down: _Exponent = 1.0
 
 
+class BitErrorConfig(Record):
+    """Which bits flip where a partition runs below specification; without it none do."""
+
+    table: str
+    """Bit-error rates by operating point: a preset under hw_configs/dram/errors, or a path."""
+    vendor: str | None = None
+    """Vendor of the modules measured; may be left out where the table has one only."""
+    module: Literal["low", "typical", "high"] = "typical"
+    """The best, the median or the worst module measured."""
+    model: Literal["uniform", "bitline", "wordline", "data_dependent"] = "uniform"
+    """How the errors lie in a bank: EDEN's error models 0 to 3."""
+
+
 class DramConfig(Record):
     """The main memory. Everything has a default; ``{device: DDR4_2400R_8Gb_x8}`` suffices."""
 
@@ -113,6 +126,7 @@ class DramConfig(Record):
     """Cycles without command or waiting request after which a rank enters power-down; never where left out."""
     partitions: tuple[Partition, ...] = ()
     voltage_exponents: VoltageExponents = VoltageExponents()
+    bit_errors: BitErrorConfig | None = None
     ideal_latency_ns: Annotated[float, Field(ge=0.0)] = 0.0
     """Latency of the ``ideal`` kind."""
     ideal_bandwidth_gb_per_s: Annotated[float, Field(gt=0.0)] | None = None

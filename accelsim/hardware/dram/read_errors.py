@@ -1,0 +1,166 @@
+"""The bits that flip when a tile is read: partitions, operating points, rates and error models joined.
+
+Timing and energy read the same partitions and operating points, so they cannot disagree with the errors about what
+happened. Rates come from a table by how far voltage and timings lie below those of the device (see
+`accelsim.hardware.dram.bit_error_rate`), the flips of single cells from an error model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelsim.errors import ConfigError
+from accelsim.hardware.dram import layout as lo
+from accelsim.hardware.dram.address_map import FIELDS
+from accelsim.hardware.dram.bit_error_rate import rate_at_reduction
+from accelsim.hardware.dram.bit_flips import draw_flips
+from accelsim.hardware.dram.cell_region import CellRegion, map_bytes
+from accelsim.hardware.dram.error_model import ErrorModel, data_dependent_at_rates, model_at_rate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from accelsim.config.dram import BitErrorConfig, OperatingPoint
+    from accelsim.hardware.dram.error_tables import Stored
+    from accelsim.hardware.dram.tables import DramSpec
+
+UNKNOWN_DATA = 0x55
+"""Byte taken for data whose values are not known: as many ones as zeros (assumption)."""
+
+
+def decode_addresses(spec: DramSpec, addresses: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Split byte addresses of bursts into the fields of the address map; columns count bursts."""
+    rest = addresses // spec.burst_bytes
+    values = {name: np.zeros_like(rest) for name in FIELDS}
+    for run in spec.address_map.tolist():
+        field, width, shift = FIELDS[run[lo.F_FIELD]], run[lo.F_WIDTH], run[lo.F_SHIFT]
+        mask = (1 << width) - 1
+        if run[lo.F_XOR]:
+            values[field] ^= (values["column"] >> shift) & mask
+        else:
+            values[field] |= (rest & mask) << shift
+            rest = rest >> width
+    return values
+
+
+@dataclass(frozen=True)
+class ReadErrors:
+    """Draws the flips of everything that a memory reads.
+
+    Parameters
+    ----------
+    spec
+        The memory.
+    config
+        Table and error model.
+    seed
+        Names the module: which cells are weak.
+
+    Raises
+    ------
+    ConfigError
+        When a partition lies outside of what the table has measured.
+    """
+
+    spec: DramSpec
+    config: BitErrorConfig
+    seed: int
+
+    @cached_property
+    def models(self) -> tuple[ErrorModel | None, ...]:
+        """Error model of each operating point in use; None where no bit ever flips."""
+        models = []
+        for point in self.spec.points.points:
+            try:
+                models.append(self._model(point))
+            except ConfigError as error:
+                settings = ", ".join(f"{name} {value}" for name, value in point.model_dump(exclude_none=True).items())
+                problem = f"has no bit-error rate for a partition at {settings}: {error}"
+                raise ConfigError(problem, key="dram.bit_errors.table", value=self.config.table) from None
+        return tuple(models)
+
+    def _model(self, point: OperatingPoint) -> ErrorModel | None:
+        if self.config.model == "data_dependent":
+            try:
+                zero, one = self._rate(point, "zeros"), self._rate(point, "ones")
+            except ConfigError as error:
+                if error.key != "stored":
+                    raise
+            else:
+                return data_dependent_at_rates(one, zero) if max(zero, one) else None
+        rate = self._rate(point, "any")
+        return model_at_rate(self.config.model, rate) if rate else None
+
+    def _rate(self, point: OperatingPoint, stored: Stored) -> float:
+        """Bit-error rate at an operating point; settings above those of the device count as nominal."""
+        device, nominal = self.spec.device, self.spec.timings[0]
+
+        def reduction_ps(setting: int | None, name: str) -> int:
+            return 0 if setting is None else max(nominal[name] * device.clock_ps - setting, 0)
+
+        return rate_at_reduction(
+            self.config.table,
+            vdd_reduction_v=0.0 if point.vdd_v is None else max(round(device.nominal_v - point.vdd_v, 9), 0.0),
+            trcd_reduction_ps=reduction_ps(point.tRCD_ps, "RCD"),
+            trp_reduction_ps=reduction_ps(point.tRP_ps, "RP"),
+            vendor=self.config.vendor,
+            module=self.config.module,
+            stored=stored,
+        )
+
+    def _cells(self, addresses: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Bank (numbered through channels and ranks), row and byte column of bursts."""
+        values = decode_addresses(self.spec, addresses)
+        bank = values["channel"] * self.spec.config.ranks + values["rank"]
+        bank = bank * self.spec.geometry.bank_groups + values["bank_group"]
+        bank = bank * self.spec.geometry.banks_per_group + values["bank"]
+        return bank, values["row"], values["column"] * self.spec.burst_bytes
+
+    def region(self, first_byte: int, size_bytes: int) -> CellRegion:
+        """Cells that hold the bytes from `first_byte` on."""
+        return map_bytes(first_byte, size_bytes, self.spec.burst_bytes, self._cells)
+
+    def flips(self, region: CellRegion, data: NDArray[np.uint8] | None, access: int) -> NDArray[np.uint8]:
+        """Draw the flips of one read: a mask as long as the region.
+
+        Parameters
+        ----------
+        region
+            Cells that are read.
+        data
+            Their bytes as stored; None where they are not known (`UNKNOWN_DATA`).
+        access
+            Number of the access.
+        """
+        size = region.total_bytes
+        stored = np.full(size, UNKNOWN_DATA, np.uint8) if data is None else data
+        mask = np.zeros(size, np.uint8)
+        rows = self.spec.geometry.rows_per_subarray
+        point_of_run = self.spec.points.by_subarray[region.bank, region.row // rows]
+        starts = np.cumsum(region.size_bytes) - region.size_bytes
+        for point in np.unique(point_of_run).tolist():
+            model = self.models[point]
+            if model is None:
+                continue
+            runs = point_of_run == point
+            part = CellRegion(region.bank[runs], region.row[runs], region.byte_column[runs], region.size_bytes[runs])
+            sizes = part.size_bytes
+            offset = np.repeat(starts[runs] - (np.cumsum(sizes) - sizes), sizes) + np.arange(part.total_bytes)
+            mask[offset] = draw_flips(model, part, stored[offset], seed=self.seed, access=access)
+        return mask
+
+    def count(self, addresses: NDArray[np.int64], access: int) -> NDArray[np.int64]:
+        """Count the flips, per bank of the whole memory, when whole bursts of unknown data are read."""
+        bank, row, byte_column = self._cells(addresses)
+        region = CellRegion(bank, row, byte_column, np.full(len(bank), self.spec.burst_bytes))
+        bits = np.bitwise_count(self.flips(region, None, access)).reshape(len(bank), -1).sum(axis=1)
+        return np.bincount(bank, weights=bits, minlength=self.banks).astype(np.int64)
+
+    @property
+    def banks(self) -> int:
+        """Banks of the whole memory."""
+        return self.spec.config.channels * self.spec.config.ranks * self.spec.banks_per_rank
