@@ -16,7 +16,7 @@ import numpy as np
 from accelsim.errors import ConfigError
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.address_map import FIELDS
-from accelsim.hardware.dram.bit_error_rate import rate_at_reduction
+from accelsim.hardware.dram.bit_error_rate import AXES, rate_at_reduction
 from accelsim.hardware.dram.bit_flips import draw_flips
 from accelsim.hardware.dram.cell_region import CellRegion, map_bytes
 from accelsim.hardware.dram.error_model import ErrorModel, data_dependent_at_rates, model_at_rate
@@ -78,7 +78,10 @@ class ReadErrors:
             try:
                 models.append(self._model(point))
             except ConfigError as error:
-                settings = ", ".join(f"{name} {value}" for name, value in point.model_dump(exclude_none=True).items())
+                if error.key not in AXES:
+                    raise
+                changed = point.model_dump(exclude_defaults=True)
+                settings = ", ".join(f"{name} {value}" for name, value in changed.items())
                 problem = f"has no bit-error rate for a partition at {settings}: {error}"
                 raise ConfigError(problem, key="dram.bit_errors.table", value=self.config.table) from None
         return tuple(models)
