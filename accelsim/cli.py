@@ -128,11 +128,11 @@ def _root(
 @app.command()
 def run(
     hardware: Annotated[
-        str | None, typer.Argument(metavar="[HARDWARE]", help="Preset or YAML file (default: systolic_32x32).")
+        str | None, typer.Argument(metavar="HARDWARE", help="Preset or YAML file (default: systolic_32x32).")
     ] = None,
     workload: Annotated[
         str | None,
-        typer.Argument(metavar="[WORKLOAD]", help="Network, or ONNX, topology CSV or YAML file (default: resnet18)."),
+        typer.Argument(metavar="WORKLOAD", help="Network, or ONNX, topology CSV or YAML file (default: resnet18)."),
     ] = None,
     *,
     overrides: Overrides = None,
@@ -222,7 +222,7 @@ def import_workload(
 def list_entries(
     kind: Annotated[
         Literal["hardware", "workloads", "dram", "energy"],
-        typer.Argument(metavar="KIND", help="hardware, workloads, dram or energy."),
+        typer.Argument(metavar="KIND", help="What to list."),
     ],
     *,
     as_json: Json = False,

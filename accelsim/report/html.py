@@ -151,14 +151,18 @@ def _timeline(result: RunResult, profile: Profile, figures: dict[str, Figure]) -
     data = time_figures.timeline(result, profile)
     figures["timeline"] = time_plots.draw_timeline(data)
     note = "Fetch, compute and drain per component. Drag to zoom; the figures over time move together. "
-    if data.merged_gap_ps:
-        note += (
-            f"{data.phases:,} phases are shown as {len(data.segments):,} bars: those of one layer less than"
-            f" {quantities.duration(data.merged_gap_ps / 1_000)} apart are merged, paler where partly idle;"
-            " trace.json has every one."
-        )
-    else:
+    if data.merged_gap_ps is None:
         note += f"All {data.phases:,} phases are shown."
+    else:
+        apart = (
+            f"at most {quantities.duration(data.merged_gap_ps / 1_000)} apart"
+            if data.merged_gap_ps
+            else "without a gap"
+        )
+        note += (
+            f"{data.phases:,} phases are shown as {len(data.segments):,} bars: those of one layer {apart} are merged,"
+            " paler where partly idle; trace.json has every one."
+        )
     return section("Timeline", plot("timeline", time_axis=True), note=note)
 
 

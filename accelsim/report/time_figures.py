@@ -23,7 +23,6 @@ MAX_SEGMENTS = 3_000
 """Bars of the timeline; beyond it a browser takes more than a blink to draw them."""
 MAX_POINTS = 800
 """Points of a curve over time: about one per pixel."""
-_FIRST_PIXELS = 32_000
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Timeline:
     phases
         Number of phases before merging.
     merged_gap_ps
-        Phases of one layer that lie closer than this are one segment; 0 where every phase has its own.
+        Phases of one layer that are no further apart than this are one bar; None where every phase has its own.
     """
 
     components: tuple[str, ...]
@@ -66,7 +65,7 @@ class Timeline:
     segments: tuple[Segment, ...]
     latency_ps: int
     phases: int
-    merged_gap_ps: int
+    merged_gap_ps: int | None
 
 
 @dataclass(frozen=True)
@@ -112,39 +111,52 @@ def layer_times_ps(result: RunResult) -> tuple[tuple[int, int], ...]:
 
 
 def timeline(result: RunResult, profile: Profile) -> Timeline:
-    """Turn phases into at most about `MAX_SEGMENTS` bars, merging neighbours of the same component and layer."""
-    end = latency_ps(result)
-    gap, segments = 0, len(profile.phases)
-    cuts = [_cuts(profile, component, -1) for component in range(len(profile.components))]
-    pixels = _FIRST_PIXELS
-    while segments > MAX_SEGMENTS and pixels:
-        gap = ceil_div(end, pixels)
-        cuts = [_cuts(profile, component, gap) for component in range(len(profile.components))]
-        segments, pixels = sum(len(first) for _, first in cuts), pixels // 2
+    """Turn phases into at most about `MAX_SEGMENTS` bars, merging neighbours of the same component and layer.
+
+    Those nearest to one another are merged first. More bars remain only where there are that many layers; fewer where
+    many gaps are equally long.
+    """
+    by_component = [profile.phases[profile.phases["component"] == index] for index in range(len(profile.components))]
+    gap = _gap_to_merge(by_component, len(profile.phases) - MAX_SEGMENTS)
     return Timeline(
         components=profile.components,
         layers=profile.layers,
         layer_times_ps=layer_times_ps(result),
-        segments=tuple(segment for phases, first in cuts for segment in _merge(phases, first)),
-        latency_ps=end,
+        segments=tuple(segment for phases in by_component for segment in _merge(phases, gap)),
+        latency_ps=latency_ps(result),
         phases=len(profile.phases),
         merged_gap_ps=gap,
     )
 
 
-def _cuts(profile: Profile, component: int, gap_ps: int) -> tuple[NDArray[np.void], NDArray[np.intp]]:
-    """Phases of a component and the positions at which a new segment begins; a negative gap merges nothing."""
-    phases = profile.phases[profile.phases["component"] == component]
-    if gap_ps < 0 or not len(phases):
-        return phases, np.arange(len(phases))
+def _idle_before(phases: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Time without work before each phase but the first, and whether its layer is that of the phase before."""
     idle = phases["start_ps"][1:] - np.maximum.accumulate(phases["end_ps"])[:-1]
-    new = (idle > gap_ps) | (phases["layer"][1:] != phases["layer"][:-1])
-    return phases, np.concatenate([[0], np.flatnonzero(new) + 1])
+    return idle, phases["layer"][1:] == phases["layer"][:-1]
 
 
-def _merge(phases: NDArray[np.void], first: NDArray[np.intp]) -> list[Segment]:
+def _gap_to_merge(by_component: list[NDArray[np.void]], excess: int) -> int | None:
+    """Return the shortest gap whose merging takes `excess` bars away; None where there is no excess."""
+    if excess <= 0:
+        return None
+    gaps = np.concatenate([idle[same] for idle, same in map(_idle_before, by_component)])
+    if not len(gaps):
+        return None
+    return max(int(np.partition(gaps, min(excess, len(gaps)) - 1)[min(excess, len(gaps)) - 1]), 0)
+
+
+def _first_of_segments(phases: NDArray[np.void], gap_ps: int | None) -> NDArray[np.intp]:
+    """Positions of the phases at which a new bar begins."""
+    if gap_ps is None:
+        return np.arange(len(phases))
+    idle, same_layer = _idle_before(phases)
+    return np.concatenate([[0], np.flatnonzero((idle > gap_ps) | ~same_layer) + 1])
+
+
+def _merge(phases: NDArray[np.void], gap_ps: int | None) -> list[Segment]:
     if not len(phases):
         return []
+    first = _first_of_segments(phases, gap_ps)
     start = phases["start_ps"][first]
     end = np.maximum.reduceat(phases["end_ps"], first)
     worked = np.add.reduceat(phases["end_ps"] - phases["start_ps"], first)

@@ -30,7 +30,7 @@ def long() -> RunResult:
 
 def test_few_phases_are_shown_one_by_one(short: RunResult) -> None:
     data = time_figures.timeline(short, _profile(short))
-    assert data.merged_gap_ps == 0
+    assert data.merged_gap_ps is None
     assert len(data.segments) == data.phases == 60
     assert all(segment.busy == 1 for segment in data.segments)
 
@@ -38,7 +38,8 @@ def test_few_phases_are_shown_one_by_one(short: RunResult) -> None:
 def test_merging_keeps_bytes_busy_time_and_layers_apart(long: RunResult) -> None:
     profile = _profile(long)
     data = time_figures.timeline(long, profile)
-    assert data.merged_gap_ps > 0
+    assert data.merged_gap_ps is not None
+    assert len(data.segments) > time_figures.MAX_SEGMENTS * 0.9
     assert len(data.segments) <= time_figures.MAX_SEGMENTS < data.phases == len(profile.phases)
     assert sum(segment.size_bytes for segment in data.segments) == profile.phases["bytes"].sum()
     busy = sum(segment.busy * (segment.end_ps - segment.start_ps) for segment in data.segments)
