@@ -200,9 +200,9 @@ class Dram:
         memory = self._memory
         while (
             ended := run(
-                memory.config, memory.rules, memory.points, memory.channel, memory.rank, memory.group, memory.bank,
-                memory.entry, memory.offers, memory.ring, memory.transfer, memory.stats, memory.log, until, int(stop),
-                int(drain),
+                memory.config, memory.rules, memory.points, memory.channel, memory.rank, memory.bank, memory.entry,
+                memory.ready, memory.waiting, memory.offers, memory.ring, memory.transfer, memory.stats, memory.log,
+                until, int(stop), int(drain),
             )
         ) == lo.LOG_FULL:  # fmt: skip
             self._flush_log()

@@ -15,8 +15,9 @@ def filter_slot(burst: int) -> int:
 
 @lean_kernel
 def start_constraints(
-    config: Words, rules: Words, channel: Words, rank: Words, group: Words, bank: Words, cycle: int, command: int, c: int, r: int, b: int, point: int
-) -> None:
+    config: Words, rules: Words, channel: Words, rank: Words, bank: Words, ready: Words, cycle: int, command: int, c: int, r: int, b: int,
+    point: int,
+) -> None:  # fmt: skip
     """Raise the ready times that a command at `cycle` implies; bank `b` is -1 for commands to a whole rank."""
     base = lo.CF_FIRST + 4 * command
     for i in range(config[base], config[base + 1]):
@@ -43,13 +44,38 @@ def start_constraints(
         rank[r, at] = max(rank[r, at], time)
     if b < 0:
         return
-    g = bank[b, lo.BK_GROUP]
+    inside = config[lo.CF_GROUP_BANKS]
+    first = bank[b, lo.BK_GROUP] * inside
     for i in range(config[base + 2], config[base + 3]):
-        at = rules[i, lo.R_FOLLOWING]
-        group[g, at] = max(group[g, at], cycle + rules[i, lo.R_LATENCY + point])
+        time = cycle + rules[i, lo.R_LATENCY + point]
+        follow = rules[i, lo.R_FOLLOWING]
+        for other in range(first, first + inside):
+            ready[follow, other] = max(ready[follow, other], time)
     for i in range(config[base + 3], config[base + 4]):
-        at = lo.BK_READY + rules[i, lo.R_FOLLOWING]
-        bank[b, at] = max(bank[b, at], cycle + rules[i, lo.R_LATENCY + point])
+        follow = rules[i, lo.R_FOLLOWING]
+        ready[follow, b] = max(ready[follow, b], cycle + rules[i, lo.R_LATENCY + point])
+
+
+@lean_kernel
+def note_waiting(bank: Words, entry: Words, waiting: Words, b: int, is_write: int) -> None:
+    """Note which requests of a queue want the next command of a bank."""
+    queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
+    kind = lo.N_KINDS * is_write
+    activate = access = precharge = lo.NEVER
+    head = bank[b, queue + lo.Q_HEAD]
+    if head >= 0:
+        if bank[b, lo.BK_ROW] < 0:
+            activate = entry[head, lo.E_ARRIVE]
+        else:
+            hit = bank[b, queue + lo.Q_HIT]
+            other = bank[b, queue + lo.Q_OTHER]
+            if hit >= 0:
+                access = entry[hit, lo.E_ARRIVE]
+            if other >= 0 and bank[b, lo.BK_OPENER] < 0:
+                precharge = entry[other, lo.E_ARRIVE]
+    waiting[kind + lo.W_ACTIVATE, b] = activate
+    waiting[kind + lo.W_ACCESS, b] = access
+    waiting[kind + lo.W_PRECHARGE, b] = precharge
 
 
 @lean_kernel
@@ -266,13 +292,16 @@ def change_rank(config: Words, channel: Words, rank: Words, cycle: int, c: int, 
 
 @lean_kernel
 def precharge_all(
-    config: Words, rules: Words, channel: Words, rank: Words, group: Words, bank: Words, cycle: int, c: int, r: int
-) -> None:
+    config: Words, rules: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words, cycle: int,
+    c: int, r: int,
+) -> None:  # fmt: skip
     """Close all banks of a rank; the slowest operating point among the open rows decides."""
     for b in range(r * config[lo.CF_BANKS], (r + 1) * config[lo.CF_BANKS]):
         if bank[b, lo.BK_ROW] >= 0:
             close_bank(rank, bank, r, b, cycle)
-            start_constraints(config, rules, channel, rank, group, bank, cycle, lo.PREA, c, r, -1, bank[b, lo.BK_POINT])
+            note_waiting(bank, entry, waiting, b, 0)
+            note_waiting(bank, entry, waiting, b, 1)
+            start_constraints(config, rules, channel, rank, bank, ready, cycle, lo.PREA, c, r, -1, bank[b, lo.BK_POINT])
 
 
 @lean_kernel
@@ -292,8 +321,8 @@ def count_outcome(channel: Words, bank: Words, entry: Words, c: int, b: int, e: 
 
 @lean_kernel
 def issue(
-    config: Words, rules: Words, points: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, transfer: Words,
-    stats: Words, log: Words, cycle: int, c: int,
+    config: Words, rules: Words, points: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words,
+    transfer: Words, stats: Words, log: Words, cycle: int, c: int,
 ) -> None:  # fmt: skip
     """Issue the command that won in a channel."""
     command = channel[c, lo.CH_CAND_COMMAND]
@@ -305,7 +334,7 @@ def issue(
         r = b
         b = -1
         if command == lo.PREA:
-            precharge_all(config, rules, channel, rank, group, bank, cycle, c, r)
+            precharge_all(config, rules, channel, rank, bank, entry, ready, waiting, cycle, c, r)
         else:
             change_rank(config, channel, rank, cycle, c, r, command)
     else:
@@ -324,8 +353,10 @@ def issue(
                 close_bank(rank, bank, r, b, cycle)
             else:
                 command = serve(config, channel, rank, bank, entry, transfer, stats, cycle, c, e)
+        note_waiting(bank, entry, waiting, b, 0)
+        note_waiting(bank, entry, waiting, b, 1)
     if command != lo.PREA:
-        start_constraints(config, rules, channel, rank, group, bank, cycle, command, c, r, b, point)
+        start_constraints(config, rules, channel, rank, bank, ready, cycle, command, c, r, b, point)
     rank[r, lo.RK_COUNTS + lo.N_COMMANDS * point + command] += 1
     rank[r, lo.RK_LAST] = cycle
     log_command(config, stats, log, cycle, command, c, r, b, row)

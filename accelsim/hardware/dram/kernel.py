@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.issue import count_latency, filter_slot, finish_part, issue
+from accelsim.hardware.dram.issue import count_latency, filter_slot, finish_part, issue, note_waiting
 from accelsim.hardware.dram.layout import Words
 from accelsim.hardware.dram.schedule import scan
 from accelsim.jit import lean_kernel, kernel
@@ -47,7 +47,7 @@ def is_queued_write(channel: Words, bank: Words, entry: Words, c: int, b: int, b
 
 
 @lean_kernel
-def enqueue(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, offers: Words, cycle: int, c: int, ring_row: int, at: int) -> None:
+def enqueue(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, waiting: Words, offers: Words, cycle: int, c: int, ring_row: int, at: int) -> None:
     """Put an offered request into its queue."""
     free = channel[c, lo.CH_FREE] - 1
     e = entry[c * config[lo.CF_ENTRIES] + free, lo.E_LIST_FREE]
@@ -59,6 +59,7 @@ def enqueue(config: Words, channel: Words, rank: Words, bank: Words, entry: Word
     queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
     tail = bank[b, queue + lo.Q_TAIL]
     entry[e, lo.E_ARRIVE] = cycle
+    channel[c, lo.CH_BY_ARRIVAL + (cycle & (lo.ARRIVAL_SLOTS - 1))] = e
     entry[e, lo.E_BURST] = offers[ring_row, at, lo.O_BURST]
     entry[e, lo.E_BANK] = b
     entry[e, lo.E_ROW] = row
@@ -85,6 +86,7 @@ def enqueue(config: Words, channel: Words, rank: Words, bank: Words, entry: Word
     rank[bank[b, lo.BK_RANK], lo.RK_WAITING] += 1
     if is_write:
         channel[c, filter_slot(entry[e, lo.E_BURST])] += 1
+    note_waiting(bank, entry, waiting, b, is_write)
 
 
 @lean_kernel
@@ -98,8 +100,8 @@ def way_in(config: Words, channel: Words, bank: Words, entry: Words, offers: Wor
 
 @lean_kernel
 def accept(
-    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, offers: Words, ring: Words, transfer: Words, stats: Words,
-    cycle: int, c: int,
+    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, waiting: Words, offers: Words, ring: Words, transfer: Words,
+    stats: Words, cycle: int, c: int,
 ) -> None:  # fmt: skip
     """Accept at most one offered request; the streams take turns."""
     streams = config[lo.CF_USED_STREAMS]
@@ -116,7 +118,7 @@ def accept(
             continue
         is_write = offers[i, at, lo.O_TRANSFER] & 1
         if way == 1:
-            enqueue(config, channel, rank, bank, entry, offers, cycle, c, i, at)
+            enqueue(config, channel, rank, bank, entry, waiting, offers, cycle, c, i, at)
         else:
             channel[c, lo.CH_FORWARDED + is_write] += 1
             channel[c, lo.CH_LAST_DATA] = max(channel[c, lo.CH_LAST_DATA], cycle + 1)
@@ -149,14 +151,14 @@ def next_acceptance(config: Words, channel: Words, bank: Words, entry: Words, of
 
 @lean_kernel
 def run(
-    config: Words, rules: Words, points: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, offers: Words,
-    ring: Words, transfer: Words, stats: Words, log: Words, until: int, stop_at_completion: int, drain: int,
+    config: Words, rules: Words, points: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words,
+    offers: Words, ring: Words, transfer: Words, stats: Words, log: Words, until: int, stop_at_completion: int, drain: int,
 ) -> int:  # fmt: skip
     """Simulate the cycles before `until`.
 
     Parameters
     ----------
-    config, rules, points, channel, rank, group, bank, entry, offers, ring, transfer, stats, log
+    config, rules, points, channel, rank, bank, entry, ready, waiting, offers, ring, transfer, stats, log
         The memory, as `layout` lays it out.
     until
         First cycle not to simulate.
@@ -193,14 +195,14 @@ def run(
             return lo.LOG_FULL
         if cycle >= channel[c, lo.CH_REFRESH_AT]:
             ask_refresh(config, channel, rank, cycle, c)
-            scan(config, channel, rank, group, bank, entry, c, cycle)
+            scan(config, channel, rank, bank, entry, ready, waiting, c, cycle)
         if cycle == channel[c, lo.CH_CAND_TIME]:
-            issue(config, rules, points, channel, rank, group, bank, entry, transfer, stats, log, cycle, c)
+            issue(config, rules, points, channel, rank, bank, entry, ready, waiting, transfer, stats, log, cycle, c)
         soonest = lo.NEVER
         if channel[c, lo.CH_OFFERED]:
-            accept(config, channel, rank, bank, entry, offers, ring, transfer, stats, cycle, c)
+            accept(config, channel, rank, bank, entry, waiting, offers, ring, transfer, stats, cycle, c)
             soonest = next_acceptance(config, channel, bank, entry, offers, ring, cycle, c)
-        scan(config, channel, rank, group, bank, entry, c, cycle + 1)
+        scan(config, channel, rank, bank, entry, ready, waiting, c, cycle + 1)
         soonest = min(soonest, channel[c, lo.CH_CAND_TIME])
         channel[c, lo.CH_NEXT] = min(soonest, channel[c, lo.CH_REFRESH_AT])
         last = cycle

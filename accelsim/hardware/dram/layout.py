@@ -26,6 +26,7 @@ N_COMMANDS = 11
 LATENCY_BINS = 1 << 16
 TRAFFIC_BINS = 1 << 10
 FILTER_SLOTS = 256
+ARRIVAL_SLOTS = 1024
 WINDOW_SLOTS = 8
 MAX_WINDOWS = 2
 """Windowed constraints that a standard may have."""
@@ -110,7 +111,9 @@ F_FIELD, F_WIDTH, F_SHIFT, F_XOR, N_FIELD = range(5)
 ) = range(30)
 CH_FILTER = CH_READY + N_COMMANDS
 """Queued writes by a hash of their address: 0 means that none is queued."""
-N_CHANNEL = CH_FILTER + FILTER_SLOTS
+CH_BY_ARRIVAL = CH_FILTER + FILTER_SLOTS
+"""Entries by the low bits of their arrival; a later arrival takes an older one's place."""
+N_CHANNEL = CH_BY_ARRIVAL + ARRIVAL_SLOTS
 
 # rank
 (
@@ -155,13 +158,18 @@ N_RANK = RK_COUNTS
     BK_LIST_OPENED,
     BK_LIST,  # list of the banks with queued reads, and in the column behind with queued writes
     BK_LIST_WRITES,
-    BK_READY,  # first cycle at which the bank's constraints allow each command
+    BK_QUEUE,
 ) = range(17)
-BK_QUEUE = BK_READY + N_COMMANDS
-"""Its part of the read queue: BK_QUEUE + Q_x, and of the write queue: BK_QUEUE + N_QUEUE + Q_x."""
+"""A bank's part of the read queue: BK_QUEUE + Q_x, and of the write queue: BK_QUEUE + N_QUEUE + Q_x."""
 Q_HEAD, Q_TAIL, Q_HIT, Q_OTHER, Q_PLACE, N_QUEUE = range(6)
 # Q_HIT: the oldest request for the open row; Q_OTHER: the oldest for another row; Q_PLACE: place in BK_LIST.
 N_BANK = BK_QUEUE + 2 * N_QUEUE
+
+# waiting: (N_WAITING, banks), arrival of the request that wants a bank's next command, NEVER for none: reads, then writes
+W_ACTIVATE, W_ACCESS, W_PRECHARGE, N_KINDS = range(4)
+N_WAITING = 2 * N_KINDS
+
+# ready: (N_COMMANDS, banks), first cycle at which the constraints of bank and bank group allow a command
 
 # entry
 E_ARRIVE, E_BURST, E_BANK, E_ROW, E_TRANSFER, E_WRITE, E_NEXT, E_PREV, E_COUNTED, E_LIST_FREE, N_ENTRY = range(11)
@@ -191,8 +199,10 @@ class Memory:
     ----------
     config, rules, points, fields
         Sizes and policies, timing constraints, operating points by row, address map.
-    channel, rank, group, bank, entry
-        The hierarchy and the requests in it; `group` holds the first cycle at which each command is allowed.
+    channel, rank, bank, entry
+        The hierarchy and the requests in it.
+    ready, waiting
+        By bank, the first cycle at which each command is allowed, and the oldest request for it.
     offers, ring, transfer
         Requests not yet accepted, in a ring per channel and stream, and the transfers that they belong to.
     stats, log
@@ -205,9 +215,10 @@ class Memory:
     fields: Words
     channel: Words
     rank: Words
-    group: Words
     bank: Words
     entry: Words
+    ready: Words
+    waiting: Words
     offers: Words
     ring: Words
     transfer: Words

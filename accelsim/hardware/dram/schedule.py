@@ -6,6 +6,11 @@ from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.layout import Words
 from accelsim.jit import lean_kernel
 
+_ARRIVAL_BITS = 44
+"""Room for the arrival of a request, in cycles, below the time in a key: four hours at 1.2 GHz."""
+_FEW_BANKS = 3
+"""Up to so many banks with requests it is faster to visit just these."""
+
 
 @lean_kernel
 def keep(channel: Words, c: int, time: int, command: int, e: int, unit: int) -> None:
@@ -17,10 +22,10 @@ def keep(channel: Words, c: int, time: int, command: int, e: int, unit: int) -> 
 
 
 @lean_kernel
-def allowed_at(channel: Words, rank: Words, group: Words, bank: Words, c: int, b: int, command: int) -> int:
+def allowed_at(channel: Words, rank: Words, bank: Words, ready: Words, c: int, b: int, command: int) -> int:
     """First cycle in which no constraint stands against a command to a bank."""
     wide = max(channel[c, lo.CH_READY + command], rank[bank[b, lo.BK_RANK], lo.RK_READY + command])
-    return max(wide, max(group[bank[b, lo.BK_GROUP], command], bank[b, lo.BK_READY + command]))
+    return max(wide, ready[command, b])
 
 
 @lean_kernel
@@ -36,7 +41,7 @@ def choose_mode(config: Words, channel: Words, c: int) -> None:
 
 
 @lean_kernel
-def scan_opened(config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int) -> None:
+def scan_opened(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, c: int, floor: int) -> None:
     """Find the opened request that is served first."""
     best = lo.NEVER
     best_arrive = lo.NEVER
@@ -45,7 +50,7 @@ def scan_opened(config: Words, channel: Words, rank: Words, group: Words, bank: 
         b = bank[first + place, lo.BK_LIST_OPENED]
         e = bank[b, lo.BK_OPENER]
         command = lo.RD + entry[e, lo.E_WRITE]
-        time = max(floor, allowed_at(channel, rank, group, bank, c, b, command))
+        time = max(floor, allowed_at(channel, rank, bank, ready, c, b, command))
         arrive = entry[e, lo.E_ARRIVE]
         if time < best or (time == best and arrive < best_arrive):
             best = time
@@ -54,7 +59,7 @@ def scan_opened(config: Words, channel: Words, rank: Words, group: Words, bank: 
 
 
 @lean_kernel
-def scan_refresh(config: Words, channel: Words, rank: Words, group: Words, bank: Words, c: int, floor: int) -> None:
+def scan_refresh(config: Words, channel: Words, rank: Words, bank: Words, ready: Words, c: int, floor: int) -> None:
     """Let a waiting refresh win where it comes before what has been found so far."""
     banks = config[lo.CF_BANKS]
     for r in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
@@ -69,7 +74,7 @@ def scan_refresh(config: Words, channel: Words, rank: Words, group: Words, bank:
             command = lo.REFB if bank[unit, lo.BK_ROW] < 0 else lo.PRE
             if bank[unit, lo.BK_OPENER] >= 0:
                 continue
-            time = allowed_at(channel, rank, group, bank, c, unit, command)
+            time = allowed_at(channel, rank, bank, ready, c, unit, command)
         else:
             command = lo.PREA if rank[r, lo.RK_OPEN] else lo.REF
             opener = -1
@@ -93,7 +98,7 @@ def is_held_back(config: Words, rank: Words, r: int, b: int) -> bool:
 
 @lean_kernel
 def scan_queue(
-    config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int
+    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, c: int, floor: int
 ) -> None:
     """Let a queued request win where its next command comes before what has been found so far."""
     is_write = channel[c, lo.CH_WRITE_MODE]
@@ -126,16 +131,16 @@ def scan_queue(
         elif bank[b, lo.BK_ROW] < 0:
             command = lo.ACT
             e = bank[b, queue + lo.Q_HEAD]
-            time = max(wide_activate, max(group[bank[b, lo.BK_GROUP], lo.ACT], bank[b, lo.BK_READY + lo.ACT]))
+            time = max(wide_activate, ready[lo.ACT, b])
         else:
             hit = bank[b, queue + lo.Q_HIT]
             if hit >= 0:
-                time = max(wide_access, max(group[bank[b, lo.BK_GROUP], access], bank[b, lo.BK_READY + access]))
+                time = max(wide_access, ready[access, b])
                 if time < best or (time == best and entry[hit, lo.E_ARRIVE] < best_arrive):
                     best, best_arrive, best_entry, best_command = time, entry[hit, lo.E_ARRIVE], hit, access
             if bank[b, lo.BK_OPENER] < 0:
                 e = bank[b, queue + lo.Q_OTHER]
-                time = max(wide_precharge, max(group[bank[b, lo.BK_GROUP], lo.PRE], bank[b, lo.BK_READY + lo.PRE]))
+                time = max(wide_precharge, ready[lo.PRE, b])
         if e >= 0 and (time < best or (time == best and entry[e, lo.E_ARRIVE] < best_arrive)):
             best, best_arrive, best_entry, best_command = time, entry[e, lo.E_ARRIVE], e, command
     if best_entry >= 0:
@@ -144,6 +149,49 @@ def scan_queue(
             keep(channel, c, best, best_command, -1, bank[b, lo.BK_RANK])
         else:
             keep(channel, c, best, best_command, best_entry, b)
+
+
+@lean_kernel
+def scan_waiting(
+    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words, c: int, floor: int
+) -> None:
+    """Do what `scan_queue` does, where no rank is in power-down and no refresh waits: without branches, over all banks.
+
+    The time at which a command may issue and the arrival of its request make up one number, of which the least wins; the
+    arrival, of which there is one per cycle and channel, then tells the request.
+    """
+    is_write = channel[c, lo.CH_WRITE_MODE]
+    access = lo.RD + is_write
+    kind = lo.N_KINDS * is_write
+    banks = config[lo.CF_BANKS]
+    best = lo.NEVER - floor
+    for r in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
+        if rank[r, lo.RK_WAITING] == 0:
+            continue
+        wide = max(floor, max(channel[c, lo.CH_READY + lo.ACT], rank[r, lo.RK_READY + lo.ACT])) - floor
+        wide_access = max(floor, max(channel[c, lo.CH_READY + access], rank[r, lo.RK_READY + access])) - floor
+        wide_precharge = max(floor, max(channel[c, lo.CH_READY + lo.PRE], rank[r, lo.RK_READY + lo.PRE])) - floor
+        for b in range(r * banks, r * banks + banks):
+            key = (max(ready[lo.ACT, b] - floor, wide) << _ARRIVAL_BITS) + waiting[kind + lo.W_ACTIVATE, b]
+            best = min(best, key)
+            key = (max(ready[access, b] - floor, wide_access) << _ARRIVAL_BITS) + waiting[kind + lo.W_ACCESS, b]
+            best = min(best, key)
+            key = (max(ready[lo.PRE, b] - floor, wide_precharge) << _ARRIVAL_BITS) + waiting[kind + lo.W_PRECHARGE, b]
+            best = min(best, key)
+    arrive = best & ((1 << _ARRIVAL_BITS) - 1)
+    time = floor + (best >> _ARRIVAL_BITS)
+    if time >= channel[c, lo.CH_CAND_TIME] or best >= lo.NEVER - floor:
+        return
+    e = channel[c, lo.CH_BY_ARRIVAL + (arrive & (lo.ARRIVAL_SLOTS - 1))]
+    if entry[e, lo.E_ARRIVE] != arrive or entry[e, lo.E_WRITE] != is_write:  # a request that has waited for long
+        e = c * config[lo.CF_ENTRIES]
+        while entry[e, lo.E_ARRIVE] != arrive or entry[e, lo.E_WRITE] != is_write:
+            e += 1
+    b = entry[e, lo.E_BANK]
+    if bank[b, lo.BK_ROW] < 0:
+        keep(channel, c, time, lo.ACT, e, b)
+    else:
+        keep(channel, c, time, access if entry[e, lo.E_ROW] == bank[b, lo.BK_ROW] else lo.PRE, e, b)
 
 
 @lean_kernel
@@ -162,18 +210,22 @@ def scan_idle(config: Words, channel: Words, rank: Words, c: int, floor: int) ->
 
 
 @lean_kernel
-def scan(config: Words, channel: Words, rank: Words, group: Words, bank: Words, entry: Words, c: int, floor: int) -> None:
+def scan(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words, c: int, floor: int) -> None:
     """Work out the next command of a channel, not before cycle `floor`."""
     channel[c, lo.CH_CAND_TIME] = lo.NEVER
     if channel[c, lo.CH_OPENED]:
-        scan_opened(config, channel, rank, group, bank, entry, c, floor)
+        scan_opened(config, channel, rank, bank, entry, ready, c, floor)
         if channel[c, lo.CH_CAND_TIME] == floor:
             return
     if channel[c, lo.CH_REFRESH_WAITS]:
-        scan_refresh(config, channel, rank, group, bank, c, floor)
+        scan_refresh(config, channel, rank, bank, ready, c, floor)
     in_peace = channel[c, lo.CH_REFRESH_WAITS] == 0 and floor < channel[c, lo.CH_REFRESH_AT]
     if in_peace or config[lo.CF_PER_BANK] or config[lo.CF_RANKS] > 1:
         choose_mode(config, channel, c)
-    scan_queue(config, channel, rank, group, bank, entry, c, floor)
+    pending = channel[c, lo.CH_PENDING + channel[c, lo.CH_WRITE_MODE]]
+    if pending > _FEW_BANKS and channel[c, lo.CH_REFRESH_WAITS] == 0 and config[lo.CF_POWER_DOWN] == 0:
+        scan_waiting(config, channel, rank, bank, entry, ready, waiting, c, floor)
+    else:
+        scan_queue(config, channel, rank, bank, entry, ready, c, floor)
     if config[lo.CF_POWER_DOWN]:
         scan_idle(config, channel, rank, c, floor)

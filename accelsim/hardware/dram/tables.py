@@ -110,7 +110,9 @@ def resolve(config: DramConfig) -> DramSpec:
     return DramSpec(config, device, speed_bin, geometry, points, timings, address_map)
 
 
-def build_memory(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Memory:
+def build_memory(
+    spec: DramSpec, streams: int, *, keep_log: bool, following: frozenset[str] | None = None
+) -> lo.Memory:
     """Build the arrays of a memory at power-up: all banks closed, the first refresh due after one interval.
 
     Parameters
@@ -121,9 +123,11 @@ def build_memory(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Memory:
         Number of request streams.
     keep_log
         Whether issued commands are written to the log.
+    following
+        Commands whose ready times are kept; those that the controller asks for under this config where left out.
     """
     channels = spec.config.channels
-    first, rules = _compile_constraints(spec)
+    first, rules = _compile_constraints(spec, following or _asked_for(spec))
     config = _config_vector(spec, streams, first, keep_log=keep_log)
     entries = int(config[lo.CF_ENTRIES])
     bank_points, points = _compile_points(spec)
@@ -131,6 +135,7 @@ def build_memory(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Memory:
     channel[:, lo.CH_FREE] = entries
     channel[:, lo.CH_CAND_TIME] = lo.NEVER
     rank = _build_ranks(spec)
+    bank = _build_banks(spec, bank_points)
     channel[:, lo.CH_REFRESH_AT] = rank[:, lo.RK_REFRESH_AT].reshape(channels, -1).min(axis=1)
     if spec.config.power_down_idle_cycles is None:
         channel[:, lo.CH_NEXT] = channel[:, lo.CH_REFRESH_AT]
@@ -145,9 +150,10 @@ def build_memory(spec: DramSpec, streams: int, *, keep_log: bool) -> lo.Memory:
         fields=spec.address_map,
         channel=channel,
         rank=rank,
-        group=_zeros(rank.shape[0] * spec.geometry.bank_groups, lo.N_COMMANDS),
-        bank=_build_banks(spec, bank_points),
+        bank=bank,
         entry=entry,
+        ready=_zeros(lo.N_COMMANDS, bank.shape[0]),
+        waiting=np.full((lo.N_WAITING, bank.shape[0]), lo.NEVER, np.int64),
         offers=_zeros(channels * streams, 64, lo.N_OFFER),
         ring=_zeros(channels * streams, lo.N_RING),
         transfer=_zeros(16, lo.N_TRANSFER),
@@ -214,7 +220,16 @@ def _config_vector(spec: DramSpec, streams: int, first: lo.Words, *, keep_log: b
     return vector
 
 
-def _compile_constraints(spec: DramSpec) -> tuple[lo.Words, lo.Words]:
+def _asked_for(spec: DramSpec) -> frozenset[str]:
+    # An access with auto-precharge is bound by what binds the plain one, so its own ready times are never asked for.
+    names = {"ACT", "PRE", "RD", "WR"}
+    names |= {"all_bank": {"PREA", "REF"}, "per_bank": {"REFB"}, "none": set()}[spec.config.refresh]
+    if spec.config.power_down_idle_cycles is not None:
+        names |= {"PDE", "PDX"}
+    return frozenset(names)
+
+
+def _compile_constraints(spec: DramSpec, following: frozenset[str]) -> tuple[lo.Words, lo.Words]:
     rows: list[tuple[int, ...]] = []
     for constraint in STANDARDS[spec.device.standard]:
         level = LEVELS.index(constraint.level)
@@ -225,6 +240,7 @@ def _compile_constraints(spec: DramSpec) -> tuple[lo.Words, lo.Words]:
             (COMMANDS.index(before) * 4 + level, COMMANDS.index(after), constraint.window, int(constraint.sibling), 0, *latency)
             for before in constraint.preceding
             for after in constraint.following
+            if after in following
         ]
     rows.sort()
     table = np.array(rows, np.int64)

@@ -27,7 +27,7 @@ START = 1_000
 def issue(memory: Memory, cycle: int, command: str, rank: int, bank: int) -> None:
     b = -1 if command in WIDE else bank
     start_constraints(
-        memory.config, memory.rules, memory.channel, memory.rank, memory.group, memory.bank, cycle,
+        memory.config, memory.rules, memory.channel, memory.rank, memory.bank, memory.ready, cycle,
         COMMANDS.index(command), 0, rank, b, 0,
     )  # fmt: skip
 
@@ -36,7 +36,7 @@ def first_allowed(memory: Memory, command: str, rank: int, bank: int) -> int:
     index = COMMANDS.index(command)
     if command in WIDE:
         return int(max(memory.rank[rank, lo.RK_READY + index], memory.channel[0, lo.CH_READY + index]))
-    return int(allowed_at(memory.channel, memory.rank, memory.group, memory.bank, 0, bank, index))
+    return int(allowed_at(memory.channel, memory.rank, memory.bank, memory.ready, 0, bank, index))
 
 
 def neighbour(spec: DramSpec, level: str, sibling: bool) -> tuple[int, int]:
@@ -66,7 +66,7 @@ def test_blocked_until_the_latency_is_over(standard: str, index: int, before: st
     rank, bank = neighbour(spec, constraint.level, constraint.sibling)
     if constraint.level == "bank_group" and spec.geometry.bank_groups == 1:
         rank, bank = 0, 1
-    memory = build_memory(spec, 1, keep_log=False)
+    memory = build_memory(spec, 1, keep_log=False, following=frozenset(COMMANDS))
     gap = max(latency_cycles("RRD_S", spec.timings[0]), latency_cycles("RRD_L", spec.timings[0]))
     spacing = gap if constraint.window > 1 else 0
     for nth in range(constraint.window):
