@@ -67,6 +67,10 @@ def run_command(arguments: list[str]) -> int:
     except _ReaderGoneError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the flush at exit has to find something
         return _READER_GONE
+    except SystemError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        return _fail("interrupted", _INTERRUPTED)  # a key was pressed while a compiled kernel ran
     except MemoryError:
         return _fail("out of memory", _FAILED)
     if code == _INTERRUPTED:

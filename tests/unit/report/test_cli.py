@@ -95,6 +95,16 @@ def test_a_failure_is_one_line_and_a_code(
     assert captured.err == f"accelsim: error: {message}\n"
 
 
+def test_an_interrupted_kernel_is_an_interrupt(pipeline: _Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    pipeline.failure = SystemError("returned a result with an exception set")
+    pipeline.failure.__cause__ = KeyboardInterrupt()
+    assert run_command(["run"]) == 130
+    assert capsys.readouterr().err == "accelsim: error: interrupted\n"
+    pipeline.failure = SystemError("something else")
+    with pytest.raises(SystemError, match="something else"):
+        run_command(["run"])
+
+
 def test_out_is_checked_before_the_simulation(
     pipeline: _Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
