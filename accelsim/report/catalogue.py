@@ -10,7 +10,6 @@ from accelsim.errors import ConfigError, InputError, WorkloadError
 from accelsim.report import quantities
 from accelsim.report.labels import printable
 from accelsim.strict_yaml import load_mapping
-from accelsim.workload.loader import list_workloads, load_workload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +26,8 @@ Headings = tuple[tuple[str, bool], ...]
 def entries(kind: Kind) -> list[dict[str, Any]]:
     """Records of everything of a kind, each with at least `name` and `description`."""
     if kind == "workloads":
+        from accelsim.workload.loader import list_workloads  # presets do without networkx
+
         return [
             {
                 "name": w.name,
@@ -72,6 +73,8 @@ def find(name: str) -> tuple[str, Path] | LayerGraph:
         for preset in list_presets(role):
             if preset.name == name:
                 return kind, preset.path
+    from accelsim.workload.loader import list_workloads, load_workload
+
     try:
         return load_workload(name)
     except WorkloadError as problem:
