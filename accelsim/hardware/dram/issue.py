@@ -340,6 +340,7 @@ def issue(
     else:
         r = bank[b, lo.BK_RANK]
         if e >= 0:
+            channel[c, lo.CH_BANK_TURN] = b + 1 - c * config[lo.CF_RANKS] * config[lo.CF_BANKS]
             count_outcome(channel, bank, entry, c, b, e, command)
         if command == lo.REFB:
             change_rank(config, channel, rank, cycle, c, r, command)

@@ -195,6 +195,56 @@ def scan_waiting(
 
 
 @lean_kernel
+def scan_turns(
+    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, c: int, floor: int
+) -> None:
+    """Choose among opened and queued requests with the banks taking turns, as DRAMsim3's command queues do.
+
+    Within a bank the oldest whose command may issue wins. A row that has waiting hits is closed only for a request that is
+    older than all of them, and after `CF_HIT_LIMIT` accesses.
+    """
+    is_write = channel[c, lo.CH_WRITE_MODE]
+    queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
+    banks = config[lo.CF_RANKS] * config[lo.CF_BANKS]
+    best = channel[c, lo.CH_CAND_TIME]
+    for turn in range(banks):
+        b = c * banks + (channel[c, lo.CH_BANK_TURN] + turn) % banks
+        r = bank[b, lo.BK_RANK]
+        opener = bank[b, lo.BK_OPENER]
+        if opener >= 0:
+            command = lo.RD + entry[opener, lo.E_WRITE]
+            time = max(floor, allowed_at(channel, rank, bank, ready, c, b, command))
+            if time < best:
+                best = time
+                keep(channel, c, time, command, opener, b)
+        head = bank[b, queue + lo.Q_HEAD]
+        if head < 0 or is_held_back(config, rank, r, b):
+            continue
+        command = lo.ACT
+        e = head
+        if rank[r, lo.RK_DOWN]:
+            time = max(floor, max(channel[c, lo.CH_READY + lo.PDX], rank[r, lo.RK_READY + lo.PDX]))
+            if time < best:
+                best = time
+                keep(channel, c, time, lo.PDX, -1, r)
+            continue
+        if bank[b, lo.BK_ROW] >= 0:
+            e = bank[b, queue + lo.Q_HIT]
+            command = lo.RD + is_write
+        if e >= 0:
+            time = max(floor, allowed_at(channel, rank, bank, ready, c, b, command))
+            if time < best:
+                best = time
+                keep(channel, c, time, command, e, b)
+        closable = e < 0 or (head != e and bank[b, lo.BK_ROW_HITS] >= config[lo.CF_HIT_LIMIT])
+        if command != lo.ACT and opener < 0 and closable and bank[b, queue + lo.Q_OTHER] >= 0:
+            time = max(floor, allowed_at(channel, rank, bank, ready, c, b, lo.PRE))
+            if time < best:
+                best = time
+                keep(channel, c, time, lo.PRE, bank[b, queue + lo.Q_OTHER], b)
+
+
+@lean_kernel
 def scan_idle(config: Words, channel: Words, rank: Words, c: int, floor: int) -> None:
     """Let an idle rank enter power-down where nothing else comes before."""
     for r in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
@@ -213,7 +263,7 @@ def scan_idle(config: Words, channel: Words, rank: Words, c: int, floor: int) ->
 def scan(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words, c: int, floor: int) -> None:
     """Work out the next command of a channel, not before cycle `floor`."""
     channel[c, lo.CH_CAND_TIME] = lo.NEVER
-    if channel[c, lo.CH_OPENED]:
+    if channel[c, lo.CH_OPENED] and config[lo.CF_ROUND_ROBIN] == 0:
         scan_opened(config, channel, rank, bank, entry, ready, c, floor)
         if channel[c, lo.CH_CAND_TIME] == floor:
             return
@@ -223,7 +273,9 @@ def scan(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, 
     if in_peace or config[lo.CF_PER_BANK] or config[lo.CF_RANKS] > 1:
         choose_mode(config, channel, c)
     pending = channel[c, lo.CH_PENDING + channel[c, lo.CH_WRITE_MODE]]
-    if pending > _FEW_BANKS and channel[c, lo.CH_REFRESH_WAITS] == 0 and config[lo.CF_POWER_DOWN] == 0:
+    if config[lo.CF_ROUND_ROBIN]:
+        scan_turns(config, channel, rank, bank, entry, ready, c, floor)
+    elif pending > _FEW_BANKS and channel[c, lo.CH_REFRESH_WAITS] == 0 and config[lo.CF_POWER_DOWN] == 0:
         scan_waiting(config, channel, rank, bank, entry, ready, waiting, c, floor)
     else:
         scan_queue(config, channel, rank, bank, entry, ready, c, floor)
