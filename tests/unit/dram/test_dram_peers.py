@@ -95,3 +95,19 @@ def test_energy_of_dramsim3s_command_counts_equals_dramsim3s_energy(trace: str) 
     for name, expected in zip(names, parts, strict=True):
         assert energy[name] == pytest.approx(expected * 0.83, rel=1e-4), name
     assert sum(energy.values()) == pytest.approx(total * 0.83, rel=1e-4)
+
+
+@pytest.mark.parametrize("trace", ["seq1M", "rand200k"])
+def test_cycles_of_reads_with_banks_taking_turns_are_near_dramsim3s(trace: str) -> None:
+    # Its transaction queue of 32 feeds command queues of 8 per bank: 40 requests in view of one bank. It moves one request
+    # per cycle from the first to the second, which a single queue does not have; hence one per cent and not equality.
+    # With writes it is 12 % slower than this controller, because its command queues mix reads and writes and so turn the
+    # data bus around more often.
+    config = DramConfig(
+        device="DDR4_2400U_8Gb_x8",
+        address_map="rochrababgco",
+        scheduler="bank_round_robin",
+        read_queue_entries=40,
+    )
+
+    assert replay_trace(TRACES[trace], config).cycles == pytest.approx(DRAMSIM3[trace][0], rel=0.01)
