@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from accelsim.mapping.dataflow import DATAFLOWS
 from accelsim.mapping.footprint import pixel_grid
 from accelsim.mapping.tiling import BufferSpace, TilingProblem
-from accelsim.workload.operators import Conv, Gemm, Shape
+from accelsim.workload.operators import Conv, Gemm, MatMul, Shape
 
 PLENTY_BITS = 2**40
 
@@ -46,3 +48,19 @@ def problem_of(
         burst_bytes=64,
         objective=objective,
     )
+
+
+def product_problem(
+    shapes: tuple[Shape, Shape],
+    *,
+    dataflow: str = "WS",
+    rows: int = 4,
+    cols: int = 4,
+    bits: tuple[int, int, int, int] = (8, 8, 8, 32),
+    space: BufferSpace | None = None,
+) -> TilingProblem:
+    """The tiling problem of a product of two feature maps."""
+    operator = MatMul()
+    dims = operator.gemm_dims(shapes)
+    base = problem_of(Gemm(dims.n), (dims.m, dims.k), dataflow=dataflow, rows=rows, cols=cols, bits=bits, space=space)
+    return replace(base, dims=dims, grid=pixel_grid(operator, shapes))

@@ -144,8 +144,10 @@ class BlockSequence:
     @property
     def sums_in_array(self) -> bool:
         """Whether every sum over k is completed inside the array, so that the buffer holds results alone."""
-        continues = self.trips["k"] == 1 or streams_through(self.problem, self.tiling)
-        return self.problem.one_fold_sums or (self.problem.dataflow.accumulates_in_array and continues)
+        whole = self.trips["k"] == 1
+        if self.problem.dataflow.accumulates_in_array:
+            return whole or streams_through(self.problem, self.tiling)
+        return whole and self.problem.one_fold_sums
 
     @cached_property
     def folds(self) -> dict[str, int]:

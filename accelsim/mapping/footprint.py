@@ -122,10 +122,11 @@ class PixelGrid:
         if not self.slides(block):
             return bands
         same_image = bands["image"][1:] == bands["image"][:-1]
-        whole = (bands["col_begin"][1:] == 0) & (bands["col_end"][1:] == self.width)
+        whole = (bands["col_begin"] == 0) & (bands["col_end"] == self.width)
         held = np.minimum(bands["row_end"][:-1], bands["row_end"][1:])
         begins = bands["row_begin"][1:]
-        bands["row_begin"][1:] = np.where(same_image & whole, np.maximum(begins, held), begins)
+        shared = same_image & whole[:-1] & whole[1:]  # a band that covers a part of its rows leaves no whole row
+        bands["row_begin"][1:] = np.where(shared, np.maximum(begins, held), begins)
         return bands
 
 

@@ -53,7 +53,7 @@ def band_runs(
     cols = band_columns(bands)
     pixel = (bands["image"] * grid.height + bands["row_begin"]) * grid.width + bands["col_begin"]
     side_by_side = (run == pixel_bytes) & (bands["col_step"] == 1)
-    whole_rows = cols == grid.width
+    whole_rows = (cols == grid.width) & (bands["col_step"] == 1)
     pixels = np.where(whole_rows, rows * cols, cols)
     return runs_of(
         base=address + pixel * pixel_bytes + first,

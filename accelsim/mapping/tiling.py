@@ -17,7 +17,7 @@ import numpy as np
 
 from accelsim.mapping.dataflow import DIMS
 from accelsim.mapping.footprint import PixelGrid, band_pixels, block_pixels, block_sizes
-from accelsim.mapping.tiling_kernel import MOST_BUFFERS, PROBLEM_DTYPE, SLACK, best_tiling
+from accelsim.mapping.tiling_kernel import MOST_BUFFERS, PROBLEM_DTYPE, SLACK, best_tiling, candidate_cost
 from accelsim.units import ceil_div
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class TilingProblem:
 
     @property
     def one_fold_sums(self) -> bool:
-        """Whether a single fold of the array adds up all of k, so that no partial sum ever leaves it."""
+        """Whether a single fold of the array can add up all of k, so that no partial sum ever leaves it."""
         return not self.dataflow.accumulates_in_array and self.dims.k <= self.rows
 
 
@@ -135,12 +135,13 @@ class Tiling:
 def streams_through(problem: TilingProblem, tiling: Tiling) -> bool:
     """Whether consecutive blocks continue one stream, so that the array neither drains nor reloads between them.
 
-    That is so when the streamed dimension is the innermost loop and a block is a single fold of the other two.
+    That is so when no loop inside that of the streamed dimension repeats and a block is a single fold of the other two.
     """
-    flow = problem.dataflow
-    sizes = {"m": tiling.m, "n": tiling.n, "k": tiling.k}
+    flow, dims = problem.dataflow, problem.dims
+    sizes, extents = {"m": tiling.m, "n": tiling.n, "k": tiling.k}, {"m": dims.m, "n": dims.n, "k": dims.k}
+    inside = tiling.order[tiling.order.index(flow.stream_dim) + 1 :]
     return (
-        tiling.order[2] == flow.stream_dim
+        all(sizes[dim] == extents[dim] for dim in inside)
         and tiling.groups == 1
         and sizes[flow.row_dim] <= problem.rows
         and sizes[flow.col_dim] <= problem.cols
@@ -175,6 +176,39 @@ def smallest_footprint(problem: TilingProblem) -> list[int]:
     for operand, size in enumerate(sizes):
         needed[problem.space.index[operand]] += problem.space.copies[operand] * size
     return needed
+
+
+@dataclass(frozen=True)
+class TilingCost:
+    """What the search knows of a tiling.
+
+    Parameters
+    ----------
+    compute_cycles
+        Cycles of the array.
+    ifmap_bytes, weight_bytes, result_bytes, psum_bytes
+        DRAM traffic; partial sums both ways. Exact where elements are whole bytes.
+    held_bits
+        Most that ifmap, weight and psum ever hold of their buffers.
+    """
+
+    compute_cycles: int
+    ifmap_bytes: int
+    weight_bytes: int
+    result_bytes: int
+    psum_bytes: int
+    held_bits: tuple[int, int, int]
+
+
+def tiling_cost(problem: TilingProblem, tiling: Tiling) -> TilingCost:
+    """Cost of one tiling, by the model that the search ranks by."""
+    one = _candidates(problem, m=[tiling.m], n=[tiling.n], k=[tiling.k], orders=[ORDERS.index(tiling.order)])
+    sizes = np.array([tiling.m, tiling.n, tiling.k], dtype=np.int64)
+    cycles, traffic, held = candidate_cost(  # type: ignore[no-untyped-call]
+        _kernel_record(problem, 0), one.orders[0], sizes, one.k_channels[0], one.m_pixels[0], tiling.groups,
+        tiling.retention,
+    )  # fmt: skip
+    return TilingCost(int(cycles), *(int(size) for size in traffic), (int(held[0]), int(held[1]), int(held[2])))
 
 
 @dataclass(frozen=True)

@@ -143,7 +143,7 @@ def _psum_cost(p, level, order, trips, sizes, group_trips, group_size, continues
             held_m = p["extents"][0]
         elif order[position] == 1:
             held_n = p["extents"][1]
-    whole_sums = p["one_fold_sums"] or (p["stream_dim"] == 2 and (trips[2] == 1 or continues))
+    whole_sums = (p["one_fold_sums"] and trips[2] == 1) or (p["stream_dim"] == 2 and (trips[2] == 1 or continues))
     bits = p["ofmap_bits"] if whole_sums else p["psum_bits"]
     copies = p["copies"][2] if loads * group_trips > 1 else 1
     outputs = p["groups"] * p["extents"][0] * p["extents"][1]
@@ -219,13 +219,42 @@ def _best_levels(
 
 
 @kernel
+def candidate_cost(record, order, sizes, channels, pixels, group_size, levels):
+    """Figures of one tiling: cycles; bytes of ifmap, weights, results and partial sums; bits held by each operand."""
+    p = record[0]
+    trips = np.empty(3, np.int64)
+    for dim in range(3):
+        trips[dim] = _ceil(p["extents"][dim], sizes[dim])
+    group_trips = _ceil(p["groups"], group_size)
+    compute, continues = _compute_cycles(p, order, trips, sizes, group_size)
+    ifmap, read = _ifmap_cost(p, levels[0], order, trips, channels, pixels, group_trips, group_size)
+    weight, weights = _weight_cost(p, levels[1], order, trips, sizes, group_trips, group_size)
+    psum, results, spilled = _psum_cost(p, levels[2], order, trips, sizes, group_trips, group_size, continues)
+    return compute, (read, weights, results, spilled), (ifmap, weight, psum)
+
+
+@kernel
+def _compute_cycles(p, order, trips, sizes, group_size):
+    """Cycles of the array, and whether consecutive blocks continue one stream."""
+    row, col, stream = p["row_dim"], p["col_dim"], p["stream_dim"]
+    folds = p["groups"] * _folds(p["extents"][row], sizes[row], p["rows"])
+    folds *= _folds(p["extents"][col], sizes[col], p["cols"])
+    continues = group_size == 1 and sizes[row] <= p["rows"] and sizes[col] <= p["cols"]
+    for position in range(2, -1, -1):
+        if order[position] == stream:
+            break
+        continues = continues and trips[order[position]] == 1
+    starts = 1 if continues else trips[stream]
+    return folds * (p["extents"][stream] + starts * p["overhead"]), continues
+
+
+@kernel
 def best_tiling(g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders, record, bandwidth, objective, limit):
     """Try all blocks and orders: (whether any fits, least primary figure, fields of the best as `_BEST_FIELDS`)."""
     p = record[0]
     best, best_key = np.zeros(8, np.int64), (np.inf, 0)
     least = np.inf
     trips, sizes = np.empty(3, np.int64), np.empty(3, np.int64)
-    row, col, stream = p["row_dim"], p["col_dim"], p["stream_dim"]
     for g_size in g_sizes:
         for ik in range(len(k_sizes)):
             for n_size in n_sizes:
@@ -239,14 +268,9 @@ def best_tiling(g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders
                     blocks = groups[0] * trips[0] * trips[1] * trips[2]
                     if blocks > p["most_blocks"] or not _block_fits(p, g_size, sizes, k_channels[ik], m_pixels[im]):
                         continue
-                    folds = p["groups"] * _folds(p["extents"][row], sizes[row], p["rows"])
-                    folds *= _folds(p["extents"][col], sizes[col], p["cols"])
-                    one_fold = g_size == 1 and sizes[row] <= p["rows"] and sizes[col] <= p["cols"]
                     for io in range(len(orders)):
                         order = orders[io]
-                        continues = one_fold and order[2] == stream
-                        starts = 1 if continues else trips[stream]
-                        compute = folds * (p["extents"][stream] + starts * p["overhead"])
+                        compute, continues = _compute_cycles(p, order, trips, sizes, g_size)
                         worst = min(limit, _PRUNING * least)
                         if objective != 1 and compute > worst:
                             continue
