@@ -16,6 +16,7 @@ from accelsim.mapping.residency import FeatureMapLife, choose_kept
 from accelsim.mapping.stages import Part, Stage, channels_of, plan_stages
 from accelsim.mapping.tile_graph import OutputTiles, StageTiles
 from accelsim.mapping.tiling import (
+    MOST_BLOCKS_AT_ALL,
     ORDERS,
     BufferSpace,
     TilingProblem,
@@ -299,12 +300,18 @@ class _NetworkMapper:
             if bits > free:
                 return MappingError(
                     f"layer {stage.layer.name!r} fits into buffer {name!r} by no tiling: the smallest tiles need "
-                    f"{ceil_div(bits, BITS_PER_BYTE)} bytes, it has {free // BITS_PER_BYTE} bytes",
+                    f"{ceil_div(bits, BITS_PER_BYTE)} bytes, it has {max(free, 0) // BITS_PER_BYTE} bytes",
                     where=self.hardware.name,
                     key=f"sram.{name}.capacity_kib",
                     value=self.hardware.sram[name].capacity_kib,
                 )
-        return MappingError(f"layer {stage.layer.name!r} fits into the buffers by no tiling", where=self.hardware.name)
+        return MappingError(
+            f"layer {stage.layer.name!r} fits into the buffers in more than {MOST_BLOCKS_AT_ALL} tiles only",
+            where=self.hardware.name,
+            key="sram",
+            value={name: free // BITS_PER_BYTE for name, free in zip(self.hardware.sram, problem.space.free_bits, strict=True)},
+            allowed="buffers of more bytes",
+        )
 
     # -- placement ------------------------------------------------------------------------------------------------
 

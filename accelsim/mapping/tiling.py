@@ -10,7 +10,7 @@ ranks by is exact but for two: latency assumes the peak DRAM bandwidth, and burs
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import permutations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +33,9 @@ _ORDER_TABLE = np.array([[DIMS.index(dim) for dim in order] for order in ORDERS]
 
 MOST_BLOCKS = 100_000
 """Blocks per layer beyond which a mapping is only taken when no coarser one fits."""
+
+MOST_BLOCKS_AT_ALL = 2_000_000
+"""Blocks per layer beyond which no mapping is taken: their lists alone would fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -149,10 +152,10 @@ def streams_through(problem: TilingProblem, tiling: Tiling) -> bool:
 
 
 def search_tiling(problem: TilingProblem) -> Tiling | None:
-    """Find the best tiling by the problem's objective; None when not even the smallest blocks fit."""
+    """Find the best tiling by the problem's objective; None when none of at most `MOST_BLOCKS_AT_ALL` blocks fits."""
     candidates = _candidates(problem)
-    for most_blocks in (MOST_BLOCKS, np.iinfo(np.int64).max):
-        best = _search(candidates, problem, int(most_blocks))
+    for most_blocks in (MOST_BLOCKS, MOST_BLOCKS_AT_ALL):
+        best = _search(candidates, problem, most_blocks)
         if best is not None:
             return best
     return None
@@ -161,20 +164,33 @@ def search_tiling(problem: TilingProblem) -> Tiling | None:
 def best_retention(problem: TilingProblem, order: tuple[Dim, ...], m: int, n: int, k: int) -> Tiling | None:
     """Complete a tiling given by hand: the retention levels that the objective prefers, None when none fits."""
     candidates = _candidates(problem, m=[m], n=[n], k=[k], orders=[ORDERS.index(order)])
-    return _search(candidates, problem, int(np.iinfo(np.int64).max))
+    return _search(candidates, problem, MOST_BLOCKS_AT_ALL)
 
 
 def smallest_footprint(problem: TilingProblem) -> list[int]:
-    """Bits per buffer that the smallest blocks of all operands take, for the message when nothing fits."""
-    pixels = int(block_pixels(problem.grid.bands(1), problem.grid.output_pixels).max())
-    sizes = (
-        pixels * problem.ifmap_bits if problem.ifmap_in_dram else 0,
-        problem.taps * problem.weight_bits,
-        problem.ofmap_bits if problem.one_fold_sums else problem.psum_bits,
-    )
-    needed = [0] * len(problem.space.free_bits)
-    for operand, size in enumerate(sizes):
-        needed[problem.space.index[operand]] += problem.space.copies[operand] * size
+    """Bits per buffer of the tiling that exceeds the buffers by the least, for the message when nothing fits.
+
+    What an operand holds grows with its blocks, but for the second copy that a single block does not need; so blocks of
+    one element and whole extents are all that has to be looked at.
+    """
+    extents, space = problem.dims, problem.space
+    ends = [sorted({1, extent}) for extent in (extents.m, extents.n, extents.k)]
+    one = _candidates(problem, *ends)
+    record = _kernel_record(problem, 0)
+    least, needed = np.inf, [0] * len(space.free_bits)
+    for (im, m), n, (ik, k) in product(enumerate(ends[0]), ends[1], enumerate(ends[2])):
+        group_sizes = (1, extents.groups) if (n, k) == (extents.n, extents.k) else (1,)
+        sizes = np.array([m, n, k], dtype=np.int64)
+        for order, groups, levels in product(_ORDER_TABLE, group_sizes, product(range(4), repeat=3)):
+            *_, held = candidate_cost(  # type: ignore[no-untyped-call]
+                record, order, sizes, one.k_channels[ik], one.m_pixels[im], groups, levels
+            )
+            used = [0] * len(needed)
+            for buffer, bits in zip(space.index, held, strict=True):
+                used[buffer] += int(bits)
+            excess = sum(max(bits - free, 0) for bits, free in zip(used, space.free_bits, strict=True))
+            if excess < least:
+                least, needed = excess, used
     return needed
 
 
