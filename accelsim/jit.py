@@ -10,6 +10,7 @@ import numba
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_njit = cast("Callable[..., Any]", numba.njit)  # its types know no _nrt
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
 
@@ -18,16 +19,16 @@ def kernel(function: _Function) -> _Function:
 
     The plain Python function stays reachable as ``function.py_func``, for debugging and for tests.
     """
-    return cast("_Function", _mark_sources(numba.njit(cache=True)(function)))
+    return cast("_Function", _mark_sources(_njit(cache=True)(function)))
 
 
 def lean_kernel(function: _Function) -> _Function:
     """Compile `function` into each kernel that calls it, without reference counts: for the hottest paths.
 
-    It may not create arrays, and neither may the kernels that it calls. A call that is not inlined passes seven words per
-    array and counts references to it with atomic instructions, which costs more than what a small function does.
+    It may not create arrays, and neither may the kernels that it calls. A call that is not inlined passes seven words
+    per array and counts references to it with atomic instructions, which costs more than what a small function does.
     """
-    return cast("_Function", _mark_sources(numba.njit(cache=True, forceinline=True, _nrt=False)(function)))
+    return cast("_Function", _mark_sources(_njit(cache=True, forceinline=True, _nrt=False)(function)))
 
 
 def _mark_sources(dispatcher: Any) -> Any:  # noqa: ANN401 - Numba ships no types
@@ -37,7 +38,7 @@ def _mark_sources(dispatcher: Any) -> Any:  # noqa: ANN401 - Numba ships no type
     inlined has changed next door.
     """
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if hasattr(cache_file, "_source_stamp"):
+    if cache_file is not None and hasattr(cache_file, "_source_stamp"):
         folder = Path(dispatcher.py_func.__code__.co_filename).parent
         stamps = [(path.name, path.stat()) for path in sorted(folder.glob("*.py"))]
         marks = tuple((name, stamp.st_mtime, stamp.st_size) for name, stamp in stamps)

@@ -97,8 +97,8 @@ class DramConfig(Record):
     """Preset under hw_configs/dram, or path of a device file."""
     speed_bin: str | None = None
     """Speed bin of the device file; a preset name that carries its bin (the R of DDR4_2400R) needs none."""
-    channels: _Positive = 1
-    ranks: _Positive = 1
+    channels: Annotated[int, Field(ge=1, le=64)] = 1
+    ranks: Annotated[int, Field(ge=1, le=8)] = 1
     bus_width_bits: _Positive | None = None
     """Data bits of one channel; the device file's own width where left out."""
     address_map: str = "RoBaRaCoCh"
@@ -136,7 +136,7 @@ class DramConfig(Record):
     def _is_consistent(self) -> Self:
         for name in ("channels", "ranks"):
             if getattr(self, name) & (getattr(self, name) - 1):
-                message = f"{name} has to be a power of two"
+                message = f"{name} = {getattr(self, name)} is no power of two"
                 raise ValueError(message)
         if self.write_drain_low >= self.write_drain_high:
             raise ValueError("write_drain_low has to lie below write_drain_high")

@@ -1,4 +1,5 @@
-"""Whatever the traffic, policy and device: no command violates a constraint, nothing is lost, and nothing depends on how the
+"""Whatever the traffic, policy and device: no command violates a constraint, nothing is lost, and nothing depends on
+how the
 simulation is cut into calls."""
 
 from typing import NamedTuple
@@ -37,7 +38,7 @@ class Transfer(NamedTuple):
     is_write: bool
     first: int
     stride: int
-    count: int
+    bursts: int
     wait: int
 
 
@@ -48,7 +49,7 @@ TRANSFERS = st.lists(
         is_write=st.booleans(),
         first=st.sampled_from((0, 64, 1 << 13, 1 << 17, 1 << 24)) | st.integers(0, 1 << 20),
         stride=st.sampled_from((0, 1, 1, 1, 3, 128, 2048, 65537)),
-        count=st.integers(1, 60),
+        bursts=st.integers(1, 60),
         wait=st.sampled_from((0, 0, 1, 50, 3_000, 12_000)),
     ),
     min_size=1,
@@ -98,7 +99,7 @@ def configs(draw: st.DrawFn) -> DramConfig:
 
 def addresses(transfer: Transfer, dram: Dram) -> np.ndarray:
     first = transfer.first // dram.burst_bytes
-    return (first + transfer.stride * np.arange(transfer.count)) * dram.burst_bytes
+    return (first + transfer.stride * np.arange(transfer.bursts)) * dram.burst_bytes
 
 
 def submit_all(dram: Dram, transfers: list[Transfer]) -> None:
@@ -122,8 +123,8 @@ def test_no_command_violates_a_constraint_and_every_burst_is_served(
     assert check_commands(log.tolist(), dram.spec) == []
     assert not dram.busy
     activity = dram.activity(end)
-    reads = sum(transfer.count for transfer in transfers if not transfer.is_write)
-    writes = sum(transfer.count for transfer in transfers if transfer.is_write)
+    reads = sum(transfer.bursts for transfer in transfers if not transfer.is_write)
+    writes = sum(transfer.bursts for transfer in transfers if transfer.is_write)
     assert activity.reads + activity.forwarded == reads
     assert activity.writes + activity.merged == writes
     assert activity.row_hits + activity.row_misses + activity.row_conflicts == activity.reads + activity.writes

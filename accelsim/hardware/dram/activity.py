@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from accelsim.hardware.dram.constraints import COMMANDS
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -24,7 +23,8 @@ class DramActivity:
     commands
         ``(ranks, operating points, commands)``: issued commands, the last axis as `constraints.COMMANDS`.
     active_ps, precharged_ps, active_down_ps, precharged_down_ps
-        ``(ranks,)``: time with a row open or refreshing, with all banks precharged, and in power-down of either kind. They
+        ``(ranks,)``: time with a row open or refreshing, with all banks precharged, and in power-down of either kind.
+        They
         add up to `time_ps` for every rank.
     row_hits, row_misses, row_conflicts
         Requests by the state of their bank when their first command was issued.

@@ -31,7 +31,9 @@ _NAMED = {
     "ChRaBaRoCo": "channel rank bank_group bank row column",
     "MOP4CLXOR": "row column bank bank_group rank channel column:2",
 }
-_ALLOWED = "RoBaRaCoCh, ChRaBaRoCo, MOP4CLXOR, two-letter fields such as rochrababgco, or words such as 'row bank column:7'"
+_ALLOWED = (
+    "RoBaRaCoCh, ChRaBaRoCo, MOP4CLXOR, two-letter fields such as rochrababgco, or words such as 'row bank column:7'"
+)
 
 
 def parse_address_map(text: str, widths: Mapping[str, int]) -> Words:
@@ -74,7 +76,7 @@ def parse_address_map(text: str, widths: Mapping[str, int]) -> Words:
 
 
 def _split(text: str, widths: Mapping[str, int]) -> tuple[list[tuple[str, int | None]], list[tuple[int, int, int]]]:
-    if text == "MOP4CLXOR" and widths["column"] < 2:  # noqa: PLR2004 - four bursts are two bits
+    if text == "MOP4CLXOR" and widths["column"] < 2:
         raise ConfigError("needs rows of at least four bursts", key="address_map", value=text)
     words = _NAMED.get(text, text).split()
     if len(words) == 1 and re.fullmatch(r"(?:[A-Za-z]{2})+", words[0]) and words[0] not in FIELDS:

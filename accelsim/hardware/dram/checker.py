@@ -1,7 +1,7 @@
 """Checks a stream of DRAM commands against the constraint list, knowing nothing of how the controller works.
 
-Slow and obvious: it keeps every command and looks backwards, where the controller keeps ready times and looks ahead. Only
-the constraint list, the timings and the command log are shared with it.
+Slow and obvious: it keeps every command and looks backwards, where the controller keeps ready times and looks ahead.
+Only the constraint list, the timings and the command log are shared with it.
 """
 
 from __future__ import annotations
@@ -119,7 +119,11 @@ class _Checker:
                     self._report(cycle, name, node, rule)
 
     def _earlier(
-        self, names: Iterable[str], node: tuple[int, ...], window: int, sibling: bool  # noqa: FBT001 - as in the list
+        self,
+        names: Iterable[str],
+        node: tuple[int, ...],
+        window: int,
+        sibling: bool,  # noqa: FBT001 - as in the list
     ) -> list[_Issued]:
         found = []
         for name in names:

@@ -113,9 +113,7 @@ POWER_DOWN = (
 )
 """Precharge and active power-down with the clock enable pin."""
 
-PRECHARGE_TO_PRECHARGE = (
-    Constraint("rank", ("PRE", "PREA"), ("PRE", "PREA"), "PPD"),
-)
+PRECHARGE_TO_PRECHARGE = (Constraint("rank", ("PRE", "PREA"), ("PRE", "PREA"), "PPD"),)
 
 TWO_CYCLE_COMMANDS = (
     Constraint("channel", ("ACT", *_RD, *_WR), _ALL, "4"),

@@ -52,9 +52,10 @@ class Dram:
 
     Notes
     -----
-    A transfer is a list of bursts that one stream reads or writes. Transfers of a stream are accepted in their order, streams
-    take turns, and a channel accepts one request per clock cycle as long as its queue has room. Time is picoseconds
-    outside and cycles of the command clock inside; an event between two clock edges counts at the later one.
+    A transfer is a list of bursts that one stream reads or writes. Transfers of a stream are accepted in their order,
+    streams take turns, and a channel accepts one request per clock cycle as long as its queue has room. Time is
+    picoseconds outside and cycles of the command clock inside; an event between two clock edges counts at the later
+    one.
     """
 
     def __init__(self, config: DramConfig, *, keep_commands: bool = False) -> None:
@@ -151,7 +152,7 @@ class Dram:
         active = rank[:, lo.RK_ACTIVE_SUM] * clock + np.maximum(0, end - rank[:, lo.RK_ACTIVE_FROM] * clock)
         down = np.where(rank[:, lo.RK_DOWN] > 0, np.maximum(0, at_ps - rank[:, lo.RK_DOWN_FROM] * clock), 0)
         precharged_down = rank[:, lo.RK_DOWN_SUM] * clock + np.where(rank[:, lo.RK_DOWN] == 1, down, 0)
-        active_down = rank[:, lo.RK_ACTIVE_DOWN_SUM] * clock + np.where(rank[:, lo.RK_DOWN] == 2, down, 0)  # noqa: PLR2004
+        active_down = rank[:, lo.RK_ACTIVE_DOWN_SUM] * clock + np.where(rank[:, lo.RK_DOWN] == 2, down, 0)
         commands = rank[:, lo.RK_COUNTS :].reshape(rank.shape[0], -1, lo.N_COMMANDS).copy()
         channel = self._memory.channel.sum(axis=0)
         return DramActivity(

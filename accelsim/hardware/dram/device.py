@@ -127,7 +127,7 @@ class Device(Record):
     """How a time becomes cycles: with JEDEC's guard band of 2.6 %, or simply up."""
     timings: dict[str, Timing]
     default_bin: str | None = None
-    bins: dict[str, dict[str, Timing]] = {}
+    bins: dict[str, dict[str, Timing]] = Field(default_factory=dict)
     rails: dict[str, Rail]
     sources: dict[str, str]
     """Dotted path of a value, or the start of one, and where the value comes from."""
@@ -227,7 +227,7 @@ def load_device(name: str, speed_bin: str | None = None) -> tuple[Device, str | 
         device = _load_file(path)
     if speed_bin is not None and speed_bin not in device.bins:
         allowed = ", ".join(device.bins) or "none, the device has no bins"
-        raise ConfigError("no such speed bin", where=name, key="speed_bin", value=speed_bin, allowed=allowed)
+        raise ConfigError(f"no such speed bin of {name}", key="speed_bin", value=speed_bin, allowed=allowed)
     return device, speed_bin or device.default_bin
 
 

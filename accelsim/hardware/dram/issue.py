@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.layout import Words
 from accelsim.jit import lean_kernel
+
+if TYPE_CHECKING:
+    from accelsim.hardware.dram.layout import Words
 
 
 @lean_kernel
@@ -15,9 +19,19 @@ def filter_slot(burst: int) -> int:
 
 @lean_kernel
 def start_constraints(
-    config: Words, rules: Words, channel: Words, rank: Words, bank: Words, ready: Words, cycle: int, command: int, c: int, r: int, b: int,
+    config: Words,
+    rules: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    ready: Words,
+    cycle: int,
+    command: int,
+    c: int,
+    r: int,
+    b: int,
     point: int,
-) -> None:  # fmt: skip
+) -> None:
     """Raise the ready times that a command at `cycle` implies; bank `b` is -1 for commands to a whole rank."""
     base = lo.CF_FIRST + 4 * command
     for i in range(config[base], config[base + 1]):
@@ -79,7 +93,9 @@ def note_waiting(bank: Words, entry: Words, waiting: Words, b: int, is_write: in
 
 
 @lean_kernel
-def log_command(config: Words, stats: Words, log: Words, cycle: int, command: int, c: int, r: int, b: int, row: int) -> None:
+def log_command(
+    config: Words, stats: Words, log: Words, cycle: int, command: int, c: int, r: int, b: int, row: int
+) -> None:
     """Append to the command log, if one is kept; ranks are logged within their channel, banks within their rank."""
     if config[lo.CF_LOG]:
         at = stats[lo.G_LOGGED]
@@ -191,7 +207,9 @@ def begin_active(rank: Words, r: int, cycle: int) -> None:
 
 
 @lean_kernel
-def open_row(config: Words, points: Words, channel: Words, rank: Words, bank: Words, entry: Words, cycle: int, c: int, e: int) -> int:
+def open_row(
+    config: Words, points: Words, channel: Words, rank: Words, bank: Words, entry: Words, cycle: int, c: int, e: int
+) -> int:
     """Open the row of a queued request, which then has the bank for itself until it is served; return its point."""
     b = entry[e, lo.E_BANK]
     r = bank[b, lo.BK_RANK]
@@ -214,7 +232,7 @@ def open_row(config: Words, points: Words, channel: Words, rank: Words, bank: Wo
     bank[c * config[lo.CF_RANKS] * config[lo.CF_BANKS] + place, lo.BK_LIST_OPENED] = b
     bank[b, lo.BK_PLACE] = place
     channel[c, lo.CH_OPENED] = place + 1
-    return points[at, lo.P_POINT]
+    return int(points[at, lo.P_POINT])
 
 
 @lean_kernel
@@ -240,7 +258,16 @@ def take_out(config: Words, channel: Words, bank: Words, entry: Words, c: int, e
 
 @lean_kernel
 def serve(
-    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, transfer: Words, stats: Words, cycle: int, c: int, e: int
+    config: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    transfer: Words,
+    stats: Words,
+    cycle: int,
+    c: int,
+    e: int,
 ) -> int:
     """Read or write; return the command, with auto-precharge under the closed-page policy when nobody wants the row."""
     b = entry[e, lo.E_BANK]
@@ -292,9 +319,18 @@ def change_rank(config: Words, channel: Words, rank: Words, cycle: int, c: int, 
 
 @lean_kernel
 def precharge_all(
-    config: Words, rules: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words, cycle: int,
-    c: int, r: int,
-) -> None:  # fmt: skip
+    config: Words,
+    rules: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    ready: Words,
+    waiting: Words,
+    cycle: int,
+    c: int,
+    r: int,
+) -> None:
     """Close all banks of a rank; the slowest operating point among the open rows decides."""
     for b in range(r * config[lo.CF_BANKS], (r + 1) * config[lo.CF_BANKS]):
         if bank[b, lo.BK_ROW] >= 0:
@@ -321,9 +357,21 @@ def count_outcome(channel: Words, bank: Words, entry: Words, c: int, b: int, e: 
 
 @lean_kernel
 def issue(
-    config: Words, rules: Words, points: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words,
-    transfer: Words, stats: Words, log: Words, cycle: int, c: int,
-) -> None:  # fmt: skip
+    config: Words,
+    rules: Words,
+    points: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    ready: Words,
+    waiting: Words,
+    transfer: Words,
+    stats: Words,
+    log: Words,
+    cycle: int,
+    c: int,
+) -> None:
     """Issue the command that won in a channel."""
     command = channel[c, lo.CH_CAND_COMMAND]
     e = channel[c, lo.CH_CAND_ENTRY]

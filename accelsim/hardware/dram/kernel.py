@@ -11,13 +11,17 @@ issue wins (FR-FCFS); a row is not closed while the request it was opened for st
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.issue import count_latency, filter_slot, finish_part, issue, note_waiting
-from accelsim.hardware.dram.layout import Words
 from accelsim.hardware.dram.schedule import scan
-from accelsim.jit import lean_kernel, kernel
+from accelsim.jit import kernel, lean_kernel
+
+if TYPE_CHECKING:
+    from accelsim.hardware.dram.layout import Words
 
 
 @lean_kernel
@@ -47,7 +51,19 @@ def is_queued_write(channel: Words, bank: Words, entry: Words, c: int, b: int, b
 
 
 @lean_kernel
-def enqueue(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, waiting: Words, offers: Words, cycle: int, c: int, ring_row: int, at: int) -> None:
+def enqueue(
+    config: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    waiting: Words,
+    offers: Words,
+    cycle: int,
+    c: int,
+    ring_row: int,
+    at: int,
+) -> None:
     """Put an offered request into its queue."""
     free = channel[c, lo.CH_FREE] - 1
     e = entry[c * config[lo.CF_ENTRIES] + free, lo.E_LIST_FREE]
@@ -90,7 +106,9 @@ def enqueue(config: Words, channel: Words, rank: Words, bank: Words, entry: Word
 
 
 @lean_kernel
-def way_in(config: Words, channel: Words, bank: Words, entry: Words, offers: Words, c: int, ring_row: int, at: int) -> int:
+def way_in(
+    config: Words, channel: Words, bank: Words, entry: Words, offers: Words, c: int, ring_row: int, at: int
+) -> int:
     """How an offered request is accepted now: 0 not at all, 1 into its queue, 2 by a queued write to its burst."""
     if is_queued_write(channel, bank, entry, c, offers[ring_row, at, lo.O_BANK], offers[ring_row, at, lo.O_BURST]):
         return 2
@@ -100,9 +118,19 @@ def way_in(config: Words, channel: Words, bank: Words, entry: Words, offers: Wor
 
 @lean_kernel
 def accept(
-    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, waiting: Words, offers: Words, ring: Words, transfer: Words,
-    stats: Words, cycle: int, c: int,
-) -> None:  # fmt: skip
+    config: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    waiting: Words,
+    offers: Words,
+    ring: Words,
+    transfer: Words,
+    stats: Words,
+    cycle: int,
+    c: int,
+) -> None:
     """Accept at most one offered request; the streams take turns."""
     streams = config[lo.CF_USED_STREAMS]
     for step in range(streams):
@@ -136,7 +164,9 @@ def accept(
 
 
 @lean_kernel
-def next_acceptance(config: Words, channel: Words, bank: Words, entry: Words, offers: Words, ring: Words, cycle: int, c: int) -> int:
+def next_acceptance(
+    config: Words, channel: Words, bank: Words, entry: Words, offers: Words, ring: Words, cycle: int, c: int
+) -> int:
     """First later cycle in which a request is accepted even if no command issues before."""
     soonest = lo.NEVER
     for stream in range(config[lo.CF_USED_STREAMS]):
@@ -150,10 +180,59 @@ def next_acceptance(config: Words, channel: Words, bank: Words, entry: Words, of
 
 
 @lean_kernel
+def step(
+    config: Words,
+    rules: Words,
+    points: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    ready: Words,
+    waiting: Words,
+    offers: Words,
+    ring: Words,
+    transfer: Words,
+    stats: Words,
+    log: Words,
+    cycle: int,
+    c: int,
+) -> None:
+    """Simulate one cycle of one channel and work out the next one in which something happens."""
+    if cycle >= channel[c, lo.CH_REFRESH_AT]:
+        ask_refresh(config, channel, rank, cycle, c)
+        scan(config, channel, rank, bank, entry, ready, waiting, c, cycle)
+    if cycle == channel[c, lo.CH_CAND_TIME]:
+        issue(config, rules, points, channel, rank, bank, entry, ready, waiting, transfer, stats, log, cycle, c)
+    soonest = lo.NEVER
+    if channel[c, lo.CH_OFFERED]:
+        accept(config, channel, rank, bank, entry, waiting, offers, ring, transfer, stats, cycle, c)
+        soonest = next_acceptance(config, channel, bank, entry, offers, ring, cycle, c)
+    scan(config, channel, rank, bank, entry, ready, waiting, c, cycle + 1)
+    soonest = min(soonest, channel[c, lo.CH_CAND_TIME])
+    channel[c, lo.CH_NEXT] = min(soonest, channel[c, lo.CH_REFRESH_AT])
+
+
+@lean_kernel
 def run(
-    config: Words, rules: Words, points: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words,
-    offers: Words, ring: Words, transfer: Words, stats: Words, log: Words, until: int, stop_at_completion: int, drain: int,
-) -> int:  # fmt: skip
+    config: Words,
+    rules: Words,
+    points: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    ready: Words,
+    waiting: Words,
+    offers: Words,
+    ring: Words,
+    transfer: Words,
+    stats: Words,
+    log: Words,
+    until: int,
+    stop_at_completion: int,
+    drain: int,
+) -> int:
     """Simulate the cycles before `until`.
 
     Parameters
@@ -193,26 +272,40 @@ def run(
             return lo.REACHED
         if config[lo.CF_LOG] and stats[lo.G_LOGGED] == log.shape[0]:
             return lo.LOG_FULL
-        if cycle >= channel[c, lo.CH_REFRESH_AT]:
-            ask_refresh(config, channel, rank, cycle, c)
-            scan(config, channel, rank, bank, entry, ready, waiting, c, cycle)
-        if cycle == channel[c, lo.CH_CAND_TIME]:
-            issue(config, rules, points, channel, rank, bank, entry, ready, waiting, transfer, stats, log, cycle, c)
-        soonest = lo.NEVER
-        if channel[c, lo.CH_OFFERED]:
-            accept(config, channel, rank, bank, entry, waiting, offers, ring, transfer, stats, cycle, c)
-            soonest = next_acceptance(config, channel, bank, entry, offers, ring, cycle, c)
-        scan(config, channel, rank, bank, entry, ready, waiting, c, cycle + 1)
-        soonest = min(soonest, channel[c, lo.CH_CAND_TIME])
-        channel[c, lo.CH_NEXT] = min(soonest, channel[c, lo.CH_REFRESH_AT])
+        step(
+            config,
+            rules,
+            points,
+            channel,
+            rank,
+            bank,
+            entry,
+            ready,
+            waiting,
+            offers,
+            ring,
+            transfer,
+            stats,
+            log,
+            cycle,
+            c,
+        )
         last = cycle
 
 
 @kernel
 def offer(
-    config: Words, fields: Words, channel: Words, offers: Words, ring: Words, addresses: Words, times: Words, stream: int, slot: int,
+    config: Words,
+    fields: Words,
+    channel: Words,
+    offers: Words,
+    ring: Words,
+    addresses: Words,
+    times: Words,
+    stream: int,
+    slot: int,
     is_write: Words,
-) -> None:  # fmt: skip
+) -> None:
     """Decode addresses and append them to the rings of a stream; `times` and `is_write` hold one value, or one each."""
     value = np.zeros(6, np.int64)
     capacity = offers.shape[1]

@@ -1,9 +1,9 @@
 """Layout of the arrays that the DRAM kernels work on: plain int64 arrays and the names of their columns.
 
 Channels, ranks, bank groups and banks are numbered through over the whole memory: rank ``channel * ranks + rank``, bank
-``rank * banks_per_rank + bank_group * banks_per_group + bank``. Lists (the banks with requests in a queue, the banks with
-an opened request, the free entries) lie in columns of the rows of their channel: place `k` is row ``k`` of the channel's
-banks or entries.
+``rank * banks_per_rank + bank_group * banks_per_group + bank``. Lists (the banks with requests in a queue, the banks
+with an opened request, the free entries) lie in columns of the rows of their channel: place `k` is row ``k`` of the
+channel's banks or entries.
 """
 
 from __future__ import annotations
@@ -165,29 +165,29 @@ Q_HEAD, Q_TAIL, Q_HIT, Q_OTHER, Q_PLACE, N_QUEUE = range(6)
 # Q_HIT: the oldest request for the open row; Q_OTHER: the oldest for another row; Q_PLACE: place in BK_LIST.
 N_BANK = BK_QUEUE + 2 * N_QUEUE
 
-# waiting: (N_WAITING, banks), arrival of the request that wants a bank's next command, NEVER for none: reads, then writes
+# waiting, N_WAITING by banks: arrival of the request that wants a bank's next command, NEVER for none; reads first
 W_ACTIVATE, W_ACCESS, W_PRECHARGE, N_KINDS = range(4)
 N_WAITING = 2 * N_KINDS
 
-# ready: (N_COMMANDS, banks), first cycle at which the constraints of bank and bank group allow a command
+# ready, N_COMMANDS by banks: first cycle at which the constraints of bank and bank group allow a command
 
-# entry
+# A request in a queue or opened.
 E_ARRIVE, E_BURST, E_BANK, E_ROW, E_TRANSFER, E_WRITE, E_NEXT, E_PREV, E_COUNTED, E_LIST_FREE, N_ENTRY = range(11)
 
-# offers: (channels * streams, capacity, N_OFFER); ring: (channels * streams, 2)
+# Requests not yet accepted, in one ring per channel and stream, and where each ring begins and how many it holds.
 O_BURST, O_BANK, O_ROW, O_TRANSFER, O_EARLIEST, N_OFFER = range(6)
 RG_FIRST, RG_COUNT, N_RING = range(3)
 
-# transfer
+# State of a transfer, one row each.
 T_REMAINING, T_END, T_LIST_DONE, N_TRANSFER = range(4)
 
-# stats: (N_STATS,)
+# Counters and histograms of the whole memory.
 G_DONE, G_LOGGED, G_BIN_CYCLES, G_LATENCIES = range(4)
 G_TRAFFIC = G_LATENCIES + LATENCY_BINS
 """Read bursts by time bin, then write bursts."""
 N_STATS = G_TRAFFIC + 2 * TRAFFIC_BINS
 
-# log
+# The command log, one row each.
 L_CYCLE, L_COMMAND, L_CHANNEL, L_RANK, L_BANK, L_ROW, N_LOG = range(7)
 
 

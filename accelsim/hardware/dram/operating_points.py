@@ -76,7 +76,9 @@ def point_timings(point: OperatingPoint, nominal: dict[str, int], clock_ps: int)
 def _place(partition: Partition, index: int, shape: tuple[int, ...]) -> tuple[int | slice, ...]:
     scope = partition.scope
     place: list[int | slice] = []
-    for name, value, size in zip(("channel", "rank", "bank"), (scope.channel, scope.rank, scope.bank), shape, strict=False):
+    for name, value, size in zip(
+        ("channel", "rank", "bank"), (scope.channel, scope.rank, scope.bank), shape, strict=False
+    ):
         if value is not None and value >= size:
             key = f"partitions.{index}.scope.{name}"
             raise ConfigError("lies outside of the memory", key=key, value=value, allowed=f"0 to {size - 1}")

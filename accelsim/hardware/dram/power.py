@@ -1,10 +1,12 @@
 """Energy of a DRAM from what it did: commands and time per state, currents per rail, voltage of the operating point.
 
-Per device and rail, with times in the clock of the device, in the sense of Micron's system power calculator and DRAMPower:
+Per device and rail, with times in the clock of the device, in the sense of Micron's system power calculator and
+DRAMPower:
 
 - activate ``V (IDD0 tRC - IDD3N tRAS - IDD2N tRP)`` per ACT, its precharge included;
 - read and write ``V (IDD4x - IDD3N) tBURST``; refresh ``V (IDD5 - IDD3N) tRFC``;
-- standby ``V IDD3N`` while a row is open or a refresh runs, ``V IDD2N`` otherwise; power-down ``V IDD3P`` and ``V IDD2P``.
+- standby ``V IDD3N`` while a row is open or a refresh runs, ``V IDD2N`` otherwise; power-down ``V IDD3P`` and ``V
+IDD2P``.
 
 A current step that comes out negative counts as zero. A rank is all devices of its bus.
 """
@@ -46,8 +48,8 @@ def energy_pj(activity: DramActivity, spec: DramSpec) -> dict[str, float]:
 
     Notes
     -----
-    Commands to a row are charged at the voltage of the row's partition. What belongs to a whole rank (standby, power-down,
-    refresh) is charged at the mean over the rank's subarrays, as if each drew an equal share.
+    Commands to a row are charged at the voltage of the row's partition. What belongs to a whole rank (standby,
+    power-down, refresh) is charged at the mean over the rank's subarrays, as if each drew an equal share.
     """
     totals = dict.fromkeys(COMPONENTS, 0.0)
     for rail in spec.device.rails.values():

@@ -47,11 +47,13 @@ class ReplayResult:
     requests
         Requests of the trace.
     row_hits, row_misses, row_conflicts
-        Requests by the state of their bank at their first command; requests answered or merged by a queued write are none.
+        Requests by the state of their bank at their first command; requests answered or merged by a queued write are
+        none.
     forwarded, merged
         Reads answered by a queued write, writes merged into one.
     commands
-        Commands issued; ``PRE`` counts banks closed by a command or with an access, ``REF`` refreshes of ranks or banks.
+        Commands issued; ``PRE`` counts banks closed by a command or with an access, ``REF`` refreshes of ranks or
+        banks.
     energy_pj
         By component, and ``total``.
     bandwidth_gb_per_s
@@ -118,15 +120,15 @@ def replay_trace(
     kernel_s = time.perf_counter() - start
     result = _summarise(dram, trace, end_ps, kernel_s)
     if commands_path is not None and result.command_log is not None:
-        write_commands(Path(commands_path), result.command_log, dram.spec.banks_per_rank, config.ranks)
+        write_commands(Path(commands_path), result.command_log, dram.spec.banks_per_rank)
     return result
 
 
-def write_commands(path: Path, log: NDArray[np.int64], banks_per_rank: int, ranks: int) -> None:
+def write_commands(path: Path, log: NDArray[np.int64], banks_per_rank: int) -> None:
     """Write issued commands as DRAMPower reads them, ``cycle,command,bank``, banks counted through all ranks.
 
-    With more than one channel a file per channel is written, the channel's number before the suffix. Commands to a whole rank
-    name its first bank.
+    With more than one channel a file per channel is written, the channel's number before the suffix. Commands to a
+    whole rank name its first bank.
     """
     names = np.array(_DRAMPOWER_NAMES)
     channels = np.unique(log[:, lo.L_CHANNEL])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.layout import Words
 from accelsim.jit import lean_kernel
+
+if TYPE_CHECKING:
+    from accelsim.hardware.dram.layout import Words
 
 _ARRIVAL_BITS = 44
 """Room for the arrival of a request, in cycles, below the time in a key: four hours at 1.2 GHz."""
@@ -25,7 +29,7 @@ def keep(channel: Words, c: int, time: int, command: int, e: int, unit: int) -> 
 def allowed_at(channel: Words, rank: Words, bank: Words, ready: Words, c: int, b: int, command: int) -> int:
     """First cycle in which no constraint stands against a command to a bank."""
     wide = max(channel[c, lo.CH_READY + command], rank[bank[b, lo.BK_RANK], lo.RK_READY + command])
-    return max(wide, ready[command, b])
+    return int(max(wide, ready[command, b]))
 
 
 @lean_kernel
@@ -41,7 +45,9 @@ def choose_mode(config: Words, channel: Words, c: int) -> None:
 
 
 @lean_kernel
-def scan_opened(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, c: int, floor: int) -> None:
+def scan_opened(
+    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, c: int, floor: int
+) -> None:
     """Find the opened request that is served first."""
     best = lo.NEVER
     best_arrive = lo.NEVER
@@ -93,7 +99,7 @@ def is_held_back(config: Words, rank: Words, r: int, b: int) -> bool:
     """Whether a waiting refresh keeps new commands from a bank."""
     if rank[r, lo.RK_REFRESH_WAITS] == 0:
         return False
-    return config[lo.CF_PER_BANK] == 0 or b == r * config[lo.CF_BANKS] + rank[r, lo.RK_REFRESH_BANK]
+    return bool(config[lo.CF_PER_BANK] == 0 or b == r * config[lo.CF_BANKS] + rank[r, lo.RK_REFRESH_BANK])
 
 
 @lean_kernel
@@ -116,9 +122,9 @@ def scan_queue(
         b = bank[first + place, lo.BK_LIST + is_write]
         if bank[b, lo.BK_RANK] != r:
             r = bank[b, lo.BK_RANK]
-            wide_activate = max(floor, max(channel[c, lo.CH_READY + lo.ACT], rank[r, lo.RK_READY + lo.ACT]))
-            wide_access = max(floor, max(channel[c, lo.CH_READY + access], rank[r, lo.RK_READY + access]))
-            wide_precharge = max(floor, max(channel[c, lo.CH_READY + lo.PRE], rank[r, lo.RK_READY + lo.PRE]))
+            wide_activate = max(floor, channel[c, lo.CH_READY + lo.ACT], rank[r, lo.RK_READY + lo.ACT])
+            wide_access = max(floor, channel[c, lo.CH_READY + access], rank[r, lo.RK_READY + access])
+            wide_precharge = max(floor, channel[c, lo.CH_READY + lo.PRE], rank[r, lo.RK_READY + lo.PRE])
         if refreshing and is_held_back(config, rank, r, b):
             continue
         e = -1
@@ -127,7 +133,7 @@ def scan_queue(
         if rank[r, lo.RK_DOWN]:
             command = lo.PDX
             e = bank[b, queue + lo.Q_HEAD]
-            time = max(floor, max(channel[c, lo.CH_READY + lo.PDX], rank[r, lo.RK_READY + lo.PDX]))
+            time = max(floor, channel[c, lo.CH_READY + lo.PDX], rank[r, lo.RK_READY + lo.PDX])
         elif bank[b, lo.BK_ROW] < 0:
             command = lo.ACT
             e = bank[b, queue + lo.Q_HEAD]
@@ -153,12 +159,20 @@ def scan_queue(
 
 @lean_kernel
 def scan_waiting(
-    config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words, c: int, floor: int
+    config: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    ready: Words,
+    waiting: Words,
+    c: int,
+    floor: int,
 ) -> None:
     """Do what `scan_queue` does, where no rank is in power-down and no refresh waits: without branches, over all banks.
 
-    The time at which a command may issue and the arrival of its request make up one number, of which the least wins; the
-    arrival, of which there is one per cycle and channel, then tells the request.
+    The time at which a command may issue and the arrival of its request make up one number, of which the least wins;
+    the arrival, of which there is one per cycle and channel, then tells the request.
     """
     is_write = channel[c, lo.CH_WRITE_MODE]
     access = lo.RD + is_write
@@ -168,9 +182,9 @@ def scan_waiting(
     for r in range(c * config[lo.CF_RANKS], (c + 1) * config[lo.CF_RANKS]):
         if rank[r, lo.RK_WAITING] == 0:
             continue
-        wide = max(floor, max(channel[c, lo.CH_READY + lo.ACT], rank[r, lo.RK_READY + lo.ACT])) - floor
-        wide_access = max(floor, max(channel[c, lo.CH_READY + access], rank[r, lo.RK_READY + access])) - floor
-        wide_precharge = max(floor, max(channel[c, lo.CH_READY + lo.PRE], rank[r, lo.RK_READY + lo.PRE])) - floor
+        wide = max(floor, channel[c, lo.CH_READY + lo.ACT], rank[r, lo.RK_READY + lo.ACT]) - floor
+        wide_access = max(floor, channel[c, lo.CH_READY + access], rank[r, lo.RK_READY + access]) - floor
+        wide_precharge = max(floor, channel[c, lo.CH_READY + lo.PRE], rank[r, lo.RK_READY + lo.PRE]) - floor
         for b in range(r * banks, r * banks + banks):
             key = (max(ready[lo.ACT, b] - floor, wide) << _ARRIVAL_BITS) + waiting[kind + lo.W_ACTIVATE, b]
             best = min(best, key)
@@ -200,8 +214,8 @@ def scan_turns(
 ) -> None:
     """Choose among opened and queued requests with the banks taking turns, as DRAMsim3's command queues do.
 
-    Within a bank the oldest whose command may issue wins. A row that has waiting hits is closed only for a request that is
-    older than all of them, and after `CF_HIT_LIMIT` accesses.
+    Within a bank the oldest whose command may issue wins. A row that has waiting hits is closed only for a request
+    that is older than all of them, and after `CF_HIT_LIMIT` accesses.
     """
     is_write = channel[c, lo.CH_WRITE_MODE]
     queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
@@ -223,7 +237,7 @@ def scan_turns(
         command = lo.ACT
         e = head
         if rank[r, lo.RK_DOWN]:
-            time = max(floor, max(channel[c, lo.CH_READY + lo.PDX], rank[r, lo.RK_READY + lo.PDX]))
+            time = max(floor, channel[c, lo.CH_READY + lo.PDX], rank[r, lo.RK_READY + lo.PDX])
             if time < best:
                 best = time
                 keep(channel, c, time, lo.PDX, -1, r)
@@ -260,7 +274,17 @@ def scan_idle(config: Words, channel: Words, rank: Words, c: int, floor: int) ->
 
 
 @lean_kernel
-def scan(config: Words, channel: Words, rank: Words, bank: Words, entry: Words, ready: Words, waiting: Words, c: int, floor: int) -> None:
+def scan(
+    config: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    ready: Words,
+    waiting: Words,
+    c: int,
+    floor: int,
+) -> None:
     """Work out the next command of a channel, not before cycle `floor`."""
     channel[c, lo.CH_CAND_TIME] = lo.NEVER
     if channel[c, lo.CH_OPENED] and config[lo.CF_ROUND_ROBIN] == 0:

@@ -110,9 +110,7 @@ def resolve(config: DramConfig) -> DramSpec:
     return DramSpec(config, device, speed_bin, geometry, points, timings, address_map)
 
 
-def build_memory(
-    spec: DramSpec, streams: int, *, keep_log: bool, following: frozenset[str] | None = None
-) -> lo.Memory:
+def build_memory(spec: DramSpec, streams: int, *, keep_log: bool, following: frozenset[str] | None = None) -> lo.Memory:
     """Build the arrays of a memory at power-up: all banks closed, the first refresh due after one interval.
 
     Parameters
@@ -237,7 +235,14 @@ def _compile_constraints(spec: DramSpec, following: frozenset[str]) -> tuple[lo.
         if max(latency) <= 0:
             continue
         rows += [
-            (COMMANDS.index(before) * 4 + level, COMMANDS.index(after), constraint.window, int(constraint.sibling), 0, *latency)
+            (
+                COMMANDS.index(before) * 4 + level,
+                COMMANDS.index(after),
+                constraint.window,
+                int(constraint.sibling),
+                0,
+                *latency,
+            )
             for before in constraint.preceding
             for after in constraint.following
             if after in following
@@ -268,7 +273,8 @@ def _refresh_cycles(spec: DramSpec) -> lo.Words:
     shares = spec.points.rank_shares(ranks) > 0
     multipliers = np.array([point.refresh_interval_multiplier for point in spec.points.points])
     rarest = np.where(shares, multipliers, np.iinfo(np.int64).max).min(axis=1)
-    return np.maximum(1, interval * rarest // spec.config.refresh_rate).astype(np.int64)
+    cycles: lo.Words = np.maximum(1, interval * rarest // spec.config.refresh_rate).astype(np.int64)
+    return cycles
 
 
 def _zeros(*shape: int) -> lo.Words:

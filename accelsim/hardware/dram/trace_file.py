@@ -1,7 +1,7 @@
 """Reads memory traces: Ramulator 2's load/store and read/write forms and DRAMsim3's.
 
-One request per line: ``LD 0x40`` or ``ST 64``; ``R 0x40`` or ``W 0x40``; ``0x40 READ 100`` or ``0x40 WRITE 100`` with the
-cycle from which it is offered. Blank lines are skipped. The whole file is parsed by one kernel.
+One request per line: ``LD 0x40`` or ``ST 64``; ``R 0x40`` or ``W 0x40``; ``0x40 READ 100`` or ``0x40 WRITE 100`` with
+the cycle from which it is offered. Blank lines are skipped. The whole file is parsed by one kernel.
 """
 
 from __future__ import annotations
@@ -147,9 +147,9 @@ def _number(text: NDArray[np.uint8], start: int, end: int) -> int:
     for at in range(start, end):
         letter = text[at] | 32
         if _ZERO <= text[at] <= _NINE:
-            digit = np.int64(text[at]) - _ZERO
+            digit = int(text[at]) - _ZERO
         elif base == 16 and _LOWER_A <= letter <= _LOWER_F:
-            digit = np.int64(letter) - _LOWER_A + 10
+            digit = int(letter) - _LOWER_A + 10
         else:
             return -1
         if value > ((1 << 62) - digit) // base:

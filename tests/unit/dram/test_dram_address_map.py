@@ -11,7 +11,7 @@ from accelsim.hardware.dram.controller import Dram
 def place(address: int, config: DramConfig) -> tuple[int, int, int, int, int]:
     """Channel, rank, bank group, bank and row of an address."""
     dram = Dram(config.model_copy(update={"refresh": "none"}), keep_commands=True)
-    dram.submit(0, 0, False, np.array([address]), 0)
+    dram.submit(0, 0, is_write=False, addresses=np.array([address]), at_ps=0)
     dram.finish()
     first = dram.commands()[0]
     group, bank = divmod(int(first[lo.L_BANK]), 4)

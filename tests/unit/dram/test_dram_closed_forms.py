@@ -13,7 +13,7 @@ ROTATING = "row column bank rank bank_group channel"  # consecutive bursts go to
 
 def read_at(dram: Dram, address: int, at_ps: int) -> int:
     """Time from the offer of a single read to its last data beat, in cycles."""
-    dram.submit(1, 0, False, np.array([address]), at_ps)
+    dram.submit(1, 0, is_write=False, addresses=np.array([address]), at_ps=at_ps)
     done: list[tuple[int, int]] = []
     while not done:
         done = dram.advance(at_ps + 10_000_000)
@@ -37,7 +37,7 @@ def test_streaming_reaches_the_peak_bandwidth() -> None:
     dram = Dram(DramConfig(address_map=ROTATING, refresh="none"))
     timings = dram.spec.timings[0]
     count = 512  # four rows
-    dram.submit(0, 0, False, dram.burst_bytes * np.arange(count), 0)
+    dram.submit(0, 0, is_write=False, addresses=dram.burst_bytes * np.arange(count), at_ps=0)
 
     end = dram.finish() // dram.clock_ps
 
@@ -49,7 +49,9 @@ def test_refresh_takes_its_share_of_the_bandwidth() -> None:
     dram = Dram(DramConfig(address_map=ROTATING))
     timings = dram.spec.timings[0]
     count = 20_000
-    dram.submit(0, 0, False, dram.burst_bytes * np.tile(np.arange(512), count // 512 + 1)[:count], 0)
+    dram.submit(
+        0, 0, is_write=False, addresses=dram.burst_bytes * np.tile(np.arange(512), count // 512 + 1)[:count], at_ps=0
+    )
 
     end = dram.finish() // dram.clock_ps
 
@@ -72,7 +74,7 @@ def test_reads_of_ever_new_rows_are_limited_by_the_four_activate_window(count: i
     timings = dram.spec.timings[0]
     banks = np.arange(count) % 16
     rows = np.arange(count) // 16
-    dram.submit(0, 0, False, 64 * (banks + 16 * 128 * rows), 0)
+    dram.submit(0, 0, is_write=False, addresses=64 * (banks + 16 * 128 * rows), at_ps=0)
 
     end = dram.finish() // dram.clock_ps
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from accelsim.config.dram import DramConfig
+from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.checker import check_commands
-from accelsim.hardware.dram.constraints import COMMANDS, LEVELS, STANDARDS, latency_cycles
+from accelsim.hardware.dram.constraints import COMMANDS, LEVELS, STANDARDS, Constraint, latency_cycles
 from accelsim.hardware.dram.issue import start_constraints
 from accelsim.hardware.dram.layout import Memory
-from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.schedule import allowed_at
 from accelsim.hardware.dram.tables import DramSpec, build_memory, resolve
 
@@ -39,7 +39,7 @@ def first_allowed(memory: Memory, command: str, rank: int, bank: int) -> int:
     return int(allowed_at(memory.channel, memory.rank, memory.bank, memory.ready, 0, bank, index))
 
 
-def neighbour(spec: DramSpec, level: str, sibling: bool) -> tuple[int, int]:
+def neighbour(spec: DramSpec, level: str, *, sibling: bool) -> tuple[int, int]:
     """Rank and bank that share just this level with bank 0 of rank 0, as far as the device has such a bank."""
     banks, in_group = spec.banks_per_rank, spec.geometry.banks_per_group
     if sibling or level == "channel":
@@ -63,7 +63,7 @@ def test_blocked_until_the_latency_is_over(standard: str, index: int, before: st
     constraint = STANDARDS[standard][index]
     spec = resolve(DramConfig(device=DEVICES[standard], ranks=2))
     latency = latency_cycles(constraint.latency, spec.timings[0])
-    rank, bank = neighbour(spec, constraint.level, constraint.sibling)
+    rank, bank = neighbour(spec, constraint.level, sibling=constraint.sibling)
     if constraint.level == "bank_group" and spec.geometry.bank_groups == 1:
         rank, bank = 0, 1
     memory = build_memory(spec, 1, keep_log=False, following=frozenset(COMMANDS))
@@ -77,12 +77,14 @@ def test_blocked_until_the_latency_is_over(standard: str, index: int, before: st
     shared = {  # what else binds the same pair of places
         other: latency_cycles(other.latency, spec.timings[0])
         for other in STANDARDS[standard]
-        if before in other.preceding and after in other.following and binds(other.level, other.sibling, spec, rank, bank, before, after)
+        if before in other.preceding and after in other.following and binds(other, spec, rank, bank, before, after)
     }
     expected = max(
         0
         if other_latency <= 0  # says nothing
-        else START + (0 if other.window > 1 and constraint.window > 1 else (constraint.window - 1) * spacing) + other_latency
+        else START
+        + (0 if other.window > 1 and constraint.window > 1 else (constraint.window - 1) * spacing)
+        + other_latency
         if other.window <= constraint.window
         else 0
         for other, other_latency in shared.items()
@@ -91,10 +93,10 @@ def test_blocked_until_the_latency_is_over(standard: str, index: int, before: st
     assert allowed == expected
 
 
-def binds(level: str, sibling: bool, spec: DramSpec, rank: int, bank: int, before: str, after: str) -> bool:
-    if sibling:
+def binds(constraint: Constraint, spec: DramSpec, rank: int, bank: int, before: str, after: str) -> bool:
+    if constraint.sibling:
         return rank == 1
-    depth = LEVELS.index(level)
+    depth = LEVELS.index(constraint.level)
     if depth >= 2 and (before in WIDE or after in WIDE):
         return False
     in_group, banks = spec.geometry.banks_per_group, spec.banks_per_rank

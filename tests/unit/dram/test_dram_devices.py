@@ -15,9 +15,11 @@ from accelsim.strict_yaml import load_mapping
 FILES = sorted((resource_folder("hw_configs") / "dram").glob("*.yaml"))
 
 
-def numeric_leaves(value: Any, path: str = "") -> list[str]:
+def numeric_leaves(value: object, path: str = "") -> list[str]:
     if isinstance(value, dict):
-        return [leaf for key, entry in value.items() for leaf in numeric_leaves(entry, f"{path}.{key}" if path else key)]
+        return [
+            leaf for key, entry in value.items() for leaf in numeric_leaves(entry, f"{path}.{key}" if path else key)
+        ]
     return [path] if isinstance(value, int | float) else []
 
 
@@ -32,7 +34,9 @@ def test_every_number_has_a_source(path: Path) -> None:
         assert any(leaf == key or leaf.startswith(f"{key}.") for key in sources), leaf
     for key, text in sources.items():
         assert any(leaf == key or leaf.startswith(f"{key}.") for leaf in leaves), f"{key} belongs to no number"
-        assert "assumption" in text or any(word in text for word in ("JESD", "Ramulator", "DRAMsim3", "DRAM", "tREFI")), key
+        assert "assumption" in text or any(
+            word in text for word in ("JESD", "Ramulator", "DRAMsim3", "DRAM", "tREFI")
+        ), key
 
 
 def test_the_devices_of_the_contract_are_there() -> None:
@@ -48,16 +52,17 @@ def test_the_devices_of_the_contract_are_there() -> None:
 CYCLES = {  # Ramulator 2 timing presets, in cycles
     "DDR4_2400P_8Gb_x8": {"CL": 15, "RCD": 15, "RP": 15, "RC": 54},
     "DDR4_2400R_8Gb_x8": {
-        "CL": 16, "CWL": 12, "RCD": 16, "RP": 16, "RAS": 39, "RC": 55, "BL": 4, "CCD_S": 4, "CCD_L": 6, "RRD_S": 4, "RRD_L": 6,
+        "CL": 16, "CWL": 12, "RCD": 16, "RP": 16, "RAS": 39, "RC": 55, "BL": 4, "CCD_S": 4, "CCD_L": 6, "RRD_S": 4,
+        "RRD_L": 6,
         "FAW": 26, "WR": 18, "RTP": 9, "WTR_S": 3, "WTR_L": 9, "RTRS": 2, "RFC": 433, "REFI": 9364,
     },
     "DDR4_2400U_8Gb_x8": {"CL": 17, "RCD": 17, "RP": 17, "RC": 56},
     "DDR4_2400T_8Gb_x8": {"CL": 18, "RCD": 18, "RP": 18, "RC": 57},
     "DDR4_2133N_8Gb_x8": {"CL": 14, "RCD": 14, "RP": 14, "RAS": 36, "RC": 50},
-    "DDR4_2133P_8Gb_x8": {"CL": 15, "RCD": 15, "RP": 15, "CWL": 11, "RAS": 36, "WR": 16, "RTP": 8, "CCD_L": 6, "FAW": 23, "WTR_L": 8},
+    "DDR4_2133P_8Gb_x8": {"CL": 15, "RCD": 15, "RP": 15, "CWL": 11, "RAS": 36, "WR": 16, "CCD_L": 6, "FAW": 23},
     "DDR4_2133R_8Gb_x8": {"CL": 16, "RCD": 16, "RP": 16, "RC": 52},
     "DDR3_1600H_4Gb_x8": {"CL": 9, "RCD": 9, "RP": 9, "RC": 37},
-    "DDR3_1600K_4Gb_x8": {"CL": 11, "CWL": 8, "RCD": 11, "RAS": 28, "RC": 39, "RRD_S": 5, "FAW": 24, "WTR_S": 6, "RFC": 208, "REFI": 6240},
+    "DDR3_1600K_4Gb_x8": {"CL": 11, "CWL": 8, "RCD": 11, "RC": 39, "RRD_S": 5, "FAW": 24, "RFC": 208, "REFI": 6240},
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """Cycles against Ramulator 2.1.0 and energy against DRAMsim3 (2021-04-05), as measured on the same traces.
 
-Ramulator 2 ran DDR4_8Gb_x8 with DDR4_2400R: one channel, one rank, open page, all-bank refresh, queues of 32, FR-FCFS. Its
-`cycles` count until the last request was accepted, and so do its hits, misses, conflicts and latencies. DRAMsim3 ran
-DDR4_8Gb_x8_2400.ini with channel_size 8192 and reports milliwatts times cycles.
+Ramulator 2 ran DDR4_8Gb_x8 with DDR4_2400R: one channel, one rank, open page, all-bank refresh, queues of 32,
+FR-FCFS. Its `cycles` count until the last request was accepted, and so do its hits, misses, conflicts and latencies.
+DRAMsim3 ran DDR4_8Gb_x8_2400.ini with channel_size 8192 and reports milliwatts times cycles.
 """
 
 from dataclasses import replace
@@ -99,10 +99,10 @@ def test_energy_of_dramsim3s_command_counts_equals_dramsim3s_energy(trace: str) 
 
 @pytest.mark.parametrize("trace", ["seq1M", "rand200k"])
 def test_cycles_of_reads_with_banks_taking_turns_are_near_dramsim3s(trace: str) -> None:
-    # Its transaction queue of 32 feeds command queues of 8 per bank: 40 requests in view of one bank. It moves one request
-    # per cycle from the first to the second, which a single queue does not have; hence one per cent and not equality.
-    # With writes it is 12 % slower than this controller, because its command queues mix reads and writes and so turn the
-    # data bus around more often.
+    # Its transaction queue of 32 feeds command queues of 8 per bank: 40 requests in view of one bank. It moves one
+    # request per cycle from the first to the second, which a single queue does not have; hence one per cent and not
+    # equality. With writes it is 12 % slower than this controller, because its command queues mix reads and writes
+    # and so turn the data bus around more often.
     config = DramConfig(
         device="DDR4_2400U_8Gb_x8",
         address_map="rochrababgco",

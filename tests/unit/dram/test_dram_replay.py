@@ -77,17 +77,17 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 KEYS = {
-    "cycles_accepted", "cycles", "requests", "row_hits", "row_misses", "row_conflicts", "read_latency_cycles", "commands",
-    "energy_pj", "bandwidth_gb_per_s", "kernel_s",
+    "cycles_accepted", "cycles", "requests", "row_hits", "row_misses", "row_conflicts", "read_latency_cycles",
+    "commands", "energy_pj", "bandwidth_gb_per_s", "kernel_s",
 }  # fmt: skip
 
 
-def test_the_json_form_has_the_keys_of_the_contract(tmp_path: Path) -> None:
+def test_the_json_form_has_the_keys_of_the_contract() -> None:
     trace = MemoryTrace(64 * np.arange(3_000), np.arange(3_000) % 3 == 2, None)
 
     record = json.loads(json.dumps(replay_trace(trace, DramConfig()).to_dict()))
 
-    assert KEYS <= set(record)
+    assert set(record) >= KEYS
     assert set(record["read_latency_cycles"]) == {"mean", "p50", "p99", "max"}
     assert set(record["commands"]) == {"ACT", "PRE", "RD", "WR", "REF"}
     assert record["commands"]["RD"] == 2_000
