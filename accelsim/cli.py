@@ -156,11 +156,11 @@ def run(
     from accelsim.report.provenance import manifest
     from accelsim.report.run_folder import default_folder, write_run
 
-    source = workload or pipeline.DEFAULT_WORKLOAD
+    source = pipeline.DEFAULT_WORKLOAD if workload is None else workload
     begin = time.perf_counter()
     with StageProgress() as progress:
         result = pipeline.simulate(
-            hardware or pipeline.DEFAULT_HARDWARE,
+            pipeline.DEFAULT_HARDWARE if hardware is None else hardware,
             source,
             overrides=overrides or (),
             batch=batch,

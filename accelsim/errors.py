@@ -6,6 +6,8 @@ carried to its end (exit code 1). Anything else that escapes is a defect of acce
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class AccelsimError(Exception):
     """Base of all errors that accelsim raises on purpose."""
@@ -47,6 +49,22 @@ class InputError(AccelsimError):
         self.value = value
         self.allowed = allowed
         super().__init__(self._message())
+
+    def seen_from(self, where: object, section: str = "") -> Self:
+        """Return the error as it looks from the file that led to it; one that names a file of its own stays as it is.
+
+        Parameters
+        ----------
+        where
+            The file that led to it.
+        section
+            Dotted key under which that file has what the error's key belongs to.
+        """
+        if self.where is not None:
+            return self
+        told = section and self.key and self.key.startswith(f"{section}.")
+        key = self.key if told else ".".join(part for part in (section, self.key) if part)
+        return type(self)(self.problem, where=where, key=key, value=self.value, allowed=self.allowed)
 
     def _message(self) -> str:
         subject = self.key or ""

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from accelsim.accounting import Account
-from accelsim.config.loader import load_hardware
+from accelsim.config.loader import load_hardware, origin, seen_from
 from accelsim.energy.table import load_energy_table
 from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
@@ -67,15 +67,18 @@ def simulate(
         When a correct input cannot be simulated to its end.
     """
     config = load_hardware(hardware, overrides)
-    table = load_energy_table(config.energy.table)
+    place = origin(hardware, overrides)
+    with seen_from(place):
+        table = load_energy_table(config.energy.table)
+    with seen_from(place, "dram"):
+        dram = Dram(config.dram)
+        errors = _read_errors(config, dram, seed)
     graph = load_workload(workload)
     if batch is not None:
         graph = graph.with_batch(batch)
     if seed < 0:
         raise InputError("is negative", where="--seed", value=seed, allowed="a whole number of at least 0")
-    dram = Dram(config.dram)
     mapping = map_network(graph, config, _memory_interface(config, dram), _part_of(progress, "mapping"))
-    errors = _read_errors(config, dram, seed)
     simulation = run_stages(mapping.tiles, config, _part_of(progress, "simulation"))
     peak_gb_per_s = _peak_bandwidth(config, dram)
     return Account(config, table, dram.spec.device, mapping, simulation, errors, peak_gb_per_s).result(seed)

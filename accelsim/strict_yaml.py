@@ -64,6 +64,8 @@ def read_text(path: Path, error: type[InputError]) -> str:
         raise error("no such file", where=path) from None
     except UnicodeDecodeError:
         raise error("is not a text file in UTF-8", where=path) from None
+    except ValueError:  # a null character in the name
+        raise error("is no name of a file", where=path) from None
     except OSError as problem:
         raise error(f"cannot be read: {problem.strerror}", where=path) from None
 
@@ -93,14 +95,19 @@ def parse_yaml(text: str, where: object, error: type[InputError]) -> Any:  # noq
         raise error(f"not valid YAML: {problem.problem}", where=where, key=place) from None
     except (yaml.YAMLError, ValueError, RecursionError) as problem:
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+        if "integer string conversion" in reason:  # Python's words for it are about Python
+            reason = "a number has more than 4300 digits"
         raise error(f"not valid YAML: {reason}", where=where) from None
 
 
 def load_mapping(path: Path, error: type[InputError]) -> dict[str, Any]:
     """Load a YAML file whose top level has to be a mapping with text keys."""
     document = parse_yaml(read_text(path, error), path, error)
+    if document is None:
+        raise error("is empty", where=path, allowed="a mapping of keys to values")
     if not isinstance(document, dict):
-        raise error(f"holds a {type(document).__name__}, not a mapping of keys to values", where=path)
+        kind = {list: "a list", str: "text"}.get(type(document), f"the value {document}")
+        raise error(f"holds {kind}, not a mapping of keys to values", where=path)
     for key in document:
         if not isinstance(key, str):
             raise error("key is not text", where=path, key=repr(key))

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.config.model import validate
 from accelsim.config.schema import HardwareConfig
-from accelsim.errors import ConfigError
+from accelsim.errors import ConfigError, InputError
 from accelsim.resources import resource_folder
 from accelsim.strict_yaml import load_mapping, parse_yaml, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _SUFFIXES = (".yaml", ".yml")
 
@@ -38,7 +39,7 @@ def list_presets(role: str) -> list[Preset]:
     return presets
 
 
-def find_preset(role: str, source: str | Path, key: str | None = None) -> Path:
+def find_preset(role: str, source: str | Path, key: str | None = None, where: object = None) -> Path:
     """Find a config file by preset name or path.
 
     Parameters
@@ -49,6 +50,8 @@ def find_preset(role: str, source: str | Path, key: str | None = None) -> Path:
         Name of a preset, or a path (anything with a ``/`` or a YAML suffix).
     key
         Key that holds `source`, for messages.
+    where
+        File that holds `key`, for messages.
 
     Raises
     ------
@@ -58,15 +61,15 @@ def find_preset(role: str, source: str | Path, key: str | None = None) -> Path:
     text = str(source)
     if isinstance(source, Path) or "/" in text or text.endswith(_SUFFIXES):
         return Path(source)
-    path = resource_folder("hw_configs") / role / f"{text}.yaml"
-    if path.is_file():
-        return path
-    known = sorted(preset.stem for preset in path.parent.glob("*.yaml"))
+    known = {preset.stem: preset for preset in sorted((resource_folder("hw_configs") / role).glob("*.yaml"))}
+    if text in known:
+        return known[text]
     near = difflib.get_close_matches(text, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(
         f"is no preset and no file ({hint}see `accelsim list {_LISTED_AS[role]}`)",
-        key=key,
+        where=where,
+        key=key or "hardware",
         value=text,
         allowed=", ".join(known),
     )
@@ -91,42 +94,60 @@ def load_hardware(source: str | Path | HardwareConfig, overrides: Sequence[str] 
         When anything in the file or an override is not accepted.
     """
     if isinstance(source, HardwareConfig):
-        data, where = source.resolved(), source.name
         if not overrides:
             return source
+        data = source.resolved()
     else:
         path = find_preset("accelerators", source)
-        data, where = _load_extended(path, ()), str(path)
+        data = _load_extended(path, ())
         data.setdefault("name", path.stem)
-    if overrides:
-        data = apply_overrides(data, overrides)
-        where = f"{where} with --set"
-    return validate(HardwareConfig, data, where, ConfigError)
+    data = apply_overrides(data, overrides)
+    return validate(HardwareConfig, data, origin(source, overrides), ConfigError)
+
+
+def origin(source: str | Path | HardwareConfig, overrides: Sequence[str] = ()) -> str:
+    """Name the place that a config came from, for messages."""
+    name = source.name if isinstance(source, HardwareConfig) else str(source)
+    return f"{name} with --set" if overrides else name
+
+
+@contextmanager
+def seen_from(place: str, section: str = "") -> Iterator[None]:
+    """Make errors that name no file name `place`, the config that led to them, and its `section`."""
+    try:
+        yield
+    except InputError as error:
+        raise error.seen_from(place, section) from None
 
 
 def _load_extended(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
     resolved = path.resolve()
     if resolved in below:
-        raise ConfigError("extends itself", where=path, key="extends", value=" -> ".join(p.name for p in below))
+        chain = " -> ".join(file.name for file in (*below, resolved))
+        raise ConfigError("extends itself", where=path, key="extends", value=chain)
     data = load_mapping(path, ConfigError)
     parent = data.pop("extends", None)
     if parent is None:
         return data
     if not isinstance(parent, str):
         raise ConfigError("not accepted", where=path, key="extends", value=parent, allowed="a preset name or a path")
-    beside = path.parent / parent
-    found = (
-        beside if parent.endswith(_SUFFIXES) and beside.is_file() else find_preset("accelerators", parent, "extends")
-    )
+    found = find_preset("accelerators", parent, "extends", path)
+    if found == Path(parent):  # a path, which counts from the file that it stands in
+        found = path.parent / found
+        if not found.exists():
+            raise ConfigError("no such file", where=path, key="extends", value=parent)
     return merge(_load_extended(found, (*below, resolved)), data)
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Lay `changes` over `base`: mappings are merged key by key, anything else is replaced."""
+    """Lay `changes` over `base`: mappings are merged key by key, a null takes one away, anything else is replaced."""
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        if isinstance(old, dict) and value is None:
+            del merged[key]
+        else:
+            merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from pydantic_core import ErrorDetails
 
     from accelsim.errors import InputError
@@ -45,10 +44,14 @@ def validate(model: type[_Model], data: Mapping[str, Any], where: object, error:
     InputError
         Of class `error`; names the first offending key, its value and what is allowed.
     """
+    odd = _odd_value(data)
+    if odd is not None:
+        key, value = odd
+        raise error(f"is a {type(value).__name__}", where=where, key=key, value=value, allowed=_PLAIN)
     try:
-        text = json.dumps(data, default=_refuse)
-    except (TypeError, ValueError, RecursionError) as problem:
-        raise error(str(problem), where=where) from None
+        text = json.dumps(data)
+    except RecursionError:
+        raise error("is nested too deeply", where=where) from None
     try:
         return model.model_validate_json(text)
     except ValidationError as problem:
@@ -56,9 +59,38 @@ def validate(model: type[_Model], data: Mapping[str, Any], where: object, error:
         raise _as_input_error(details[0], model, where, error) from None
 
 
-def _refuse(value: object) -> object:
-    message = f"value {value} of type {type(value).__name__} is no number, text, list or mapping"
-    raise TypeError(message)
+_PLAIN = "a number, a text in quotes, true or false, a list or a mapping"
+
+
+def _odd_value(data: Mapping[str, Any]) -> tuple[str, object] | None:
+    """Find what YAML makes of a date or of a tag such as ``!!binary``, with the dotted key it stands under."""
+    waiting: list[tuple[str, object]] = [("", data)]
+    while waiting:
+        key, value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += [(f"{key}.{name}".removeprefix("."), entry) for name, entry in value.items()]
+        elif isinstance(value, list | tuple):
+            waiting += [(f"{key}.{index}", entry) for index, entry in enumerate(value)]
+        elif not isinstance(value, str | int | float | bool | None):
+            return key, value
+    return None
+
+
+_EXPECTED = {
+    "model_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "too_short": "at least {min_length}",
+    "too_long": "at most {max_length}",
+    "string_too_short": "at least {min_length} letter",
+}
+"""What is allowed, by pydantic's type of error, where pydantic's own words are those of another language."""
 
 
 def _as_input_error(detail: ErrorDetails, model: type[Record], where: object, error: type[InputError]) -> InputError:
@@ -70,10 +102,17 @@ def _as_input_error(detail: ErrorDetails, model: type[Record], where: object, er
         return error("unknown key", where=where, key=key, allowed=allowed)
     if detail["type"] == "missing":
         return error("is missing", where=where, key=key)
-    problem = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    words = _EXPECTED.get(detail["type"], "").format(**detail.get("ctx", {}))
+    if not words and detail["msg"].startswith("Input should be "):
+        words = detail["msg"].removeprefix("Input should be ")
+    if words and detail["input"] is None:
+        return error("has no value", where=where, key=key, allowed=words)
+    if detail["type"] in {"too_short", "too_long"}:
+        return error(f"has {len(detail['input'])} entries", where=where, key=key, allowed=words)
     value = detail["input"] if detail["loc"] else ...
-    if detail["msg"].startswith("Input should be "):
-        return error("not accepted", where=where, key=key, value=value, allowed=problem)
+    if words:
+        return error("not accepted", where=where, key=key, value=value, allowed=words)
+    problem = detail["msg"].removeprefix("Value error, ")
     return error(problem, where=where, key=key or None, value=... if isinstance(value, dict) else value)
 
 
@@ -83,11 +122,8 @@ def _record_at(model: type[Record], path: list[int | str]) -> type[Record] | Non
     for part in path:
         field = current.model_fields.get(str(part)) if current else None
         if field is None:
-            candidates: list[type[Record]] = []
-        else:
-            candidates = [kind for kind in _records_in(field.annotation)]
-        if field is None and current is not None:
-            continue  # a key of a mapping of records: stay with the record found last
+            continue  # a key of a mapping of records, or a place in a list of them: stay with the record found last
+        candidates = _records_in(field.annotation)
         current = candidates[0] if len(candidates) == 1 else None
     return current
 

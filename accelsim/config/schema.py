@@ -18,7 +18,10 @@ from accelsim.units import BYTES_PER_KIB, KHZ_PER_MHZ, Clock
 
 Operand = Literal["ifmap", "weight", "ofmap", "psum"]
 DataflowName = Literal["WS", "OS", "IS"]
-Dim = Literal["m", "n", "k"]
+LoopOrder = Literal["mnk", "mkn", "nmk", "nkm", "kmn", "knm"]
+
+MOST_BUFFERS = 8
+"""On-chip memories that a machine may have; the compiled tiling search has room for as many."""
 
 
 class PeArrayConfig(Record):
@@ -87,7 +90,7 @@ class BufferConfig(Record):
 class TileConfig(Record):
     """A mapping given by hand for one layer."""
 
-    order: str = Field(pattern="^(mnk|mkn|nmk|nkm|kmn|knm)$")
+    order: LoopOrder
     """Loops over tiles from the outermost to the innermost."""
     m: int = Field(ge=1)
     """Output pixels per tile."""
@@ -123,7 +126,7 @@ class HardwareConfig(Record):
     pe_array: PeArrayConfig
     vector_unit: VectorUnitConfig
     precision: PrecisionConfig = PrecisionConfig()
-    sram: dict[str, BufferConfig] = Field(min_length=1)
+    sram: dict[str, BufferConfig] = Field(min_length=1, max_length=MOST_BUFFERS)
     """On-chip memories by name."""
     dram: DramConfig
     mapping: MappingConfig = MappingConfig()
@@ -137,7 +140,9 @@ class HardwareConfig(Record):
         for name, buffer in self.sram.items():
             for operand in buffer.operands:
                 if operand in owners:
-                    message = f"operand {operand} lives in both sram.{owners[operand]} and sram.{name}"
+                    message = f"operand {operand} stands in both sram.{owners[operand]} and sram.{name}"
+                    if owners[operand] == name:
+                        message = f"operand {operand} stands twice in sram.{name}"
                     raise ValueError(message)
                 owners[operand] = name
         missing = [operand for operand in ("ifmap", "weight", "ofmap") if operand not in owners]
@@ -145,7 +150,10 @@ class HardwareConfig(Record):
             message = f"no buffer under sram holds {' or '.join(missing)}"
             raise ValueError(message)
         if self.pe_array.operand_bits < max(self.precision.ifmap_bits, self.precision.weight_bits):
-            message = "precision.ifmap_bits and precision.weight_bits may not exceed pe_array.operand_bits"
+            message = (
+                f"precision.ifmap_bits = {self.precision.ifmap_bits} and precision.weight_bits = "
+                f"{self.precision.weight_bits} may not exceed pe_array.operand_bits = {self.pe_array.operand_bits}"
+            )
             raise ValueError(message)
         return self
 

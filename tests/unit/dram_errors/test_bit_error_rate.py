@@ -295,7 +295,7 @@ def test_a_table_of_ones_own(tmp_path: Path) -> None:
             "X,tRAS,any,5000,3,0,0,0\n",
             "mine.csv line 2: axis = 'tRAS': not accepted; allowed: 'vdd_v', 'trcd_ps' or 'trp_ps'",
         ),
-        ("X,trcd_ps,any,fast,3,0,0,0\n", "mine.csv line 2: setting = 'fast': not accepted; allowed: a valid number"),
+        ("X,trcd_ps,any,fast,3,0,0,0\n", "mine.csv line 2: setting = 'fast': not accepted; allowed: a number"),
     ],
 )
 def test_refusals_of_files(tmp_path: Path, rows: str, message: str) -> None:

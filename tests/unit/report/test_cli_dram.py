@@ -46,7 +46,7 @@ def test_options_reach_the_memory(trace: str, tmp_path: Path, capsys: pytest.Cap
     [
         (["broken.trace"], "broken.trace: line 2 = 'XX 12': not a memory request"),
         (["absent.trace"], "absent.trace: no such file"),
-        (["requests.trace", "--ranks", "3"], "options of `accelsim dram`: ranks has to be a power of two"),
+        (["requests.trace", "--ranks", "3"], "options of `accelsim dram`: ranks = 3 is no power of two"),
         (["requests.trace", "--set", "moon=1"], "options of `accelsim dram`: moon: unknown key; allowed: one of"),
         (["requests.trace", "--set", "refresh"], "--set: 'refresh': not accepted; allowed: key.key=value"),
         (["requests.trace", "--set", "kind=ideal"], "options of `accelsim dram`: kind = 'ideal': replays nothing"),

@@ -78,7 +78,7 @@ def test_help_names_the_defaults_of_the_pipeline(capsys: pytest.CaptureFixture[s
     [
         (["run", "no_such_machine"], ["no_such_machine", "is no preset and no file"]),
         (["run", "systolic_32x32", "no_such_net"], ["no_such_net", "no workload has this name"]),
-        (["run", "--set", "pe_array.rows=many"], ["pe_array.rows = 'many'", "allowed: a valid integer"]),
+        (["run", "--set", "pe_array.rows=many"], ["pe_array.rows = 'many'", "allowed: a whole number"]),
         (["run", "--set", "dram.kind=idea"], ["dram.kind = 'idea'", "'command' or 'ideal'"]),
         (["run", "--set", "pe_array.moons=1"], ["pe_array.moons", "unknown key", "allowed: one of"]),
     ],

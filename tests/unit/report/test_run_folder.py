@@ -222,9 +222,9 @@ def _damage(**changes: object) -> str:
         (_damage(schema="1"), "schema = '1': not accepted; allowed: 1"),
         (_damage(dram=None), "dram: is missing"),
         (_damage(totals__total_cycles=None), "totals.total_cycles: is missing"),
-        (_damage(totals__total_cycles="x"), "totals.total_cycles = 'x': not accepted; allowed: a valid integer"),
-        (_damage(layers__1__name=7), "layers.1.name = 7: not accepted; allowed: a valid string"),
-        (_damage(layers={}), "layers = {}: not accepted; allowed: a valid array"),
+        (_damage(totals__total_cycles="x"), "totals.total_cycles = 'x': not accepted; allowed: a whole number"),
+        (_damage(layers__1__name=7), "layers.1.name = 7: not accepted; allowed: text"),
+        (_damage(layers={}), "layers = {}: not accepted; allowed: a list"),
         (
             _damage(moon=1),
             "moon: unknown key; allowed: one of accuracy, dram, energy_pj, layers, machine, run, samples, totals",

@@ -29,7 +29,7 @@ def message_of(source: str | Path) -> str:
 
 
 YAML_FILES = [
-    ("", "holds a NoneType, not a mapping of keys to values"),
+    ("", "is empty; allowed: a mapping of keys to values"),
     ("[1, 2]", "holds a list, not a mapping of keys to values"),
     ("name: [a\n", "line 2, column 1: not valid YAML: did not find expected ',' or ']'"),
     ("name: net\n", "accelsim_workload: is missing; every native workload file begins with it"),
@@ -40,7 +40,7 @@ YAML_FILES = [
     ),
     (HEAD.replace("name: net\n", "") + CONV, "name: is missing"),
     (HEAD + "  []\n", "layers: has no layers"),
-    (HEAD.replace("layers:\n", "layers: 7\n"), "layers = 7: not accepted; allowed: a valid array"),
+    (HEAD.replace("layers:\n", "layers: 7\n"), "layers = 7: not accepted; allowed: a list"),
     (
         HEAD.replace("[1, 3, 8, 8]", "[1, 0, 8, 8]") + CONV,
         "inputs.image.shape.1 = 0: not accepted; allowed: greater than",
