@@ -121,11 +121,12 @@ def seen_from(place: str, section: str = "") -> Iterator[None]:
 
 
 def _load_extended(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
+    data = load_mapping(path, ConfigError)
     resolved = path.resolve()
     if resolved in below:
         chain = " -> ".join(file.name for file in (*below, resolved))
         raise ConfigError("extends itself", where=path, key="extends", value=chain)
-    data = load_mapping(path, ConfigError)
+    _name_files_beside(path, data)
     parent = data.pop("extends", None)
     if parent is None:
         return data
@@ -137,6 +138,19 @@ def _load_extended(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:
         if not found.exists():
             raise ConfigError("no such file", where=path, key="extends", value=parent)
     return merge(_load_extended(found, (*below, resolved)), data)
+
+
+_FILES = (("dram", "device"), ("dram", "bit_errors", "table"), ("energy", "table"))
+"""Keys that hold a preset or a path."""
+
+
+def _name_files_beside(path: Path, data: dict[str, Any]) -> None:
+    """Make relative paths inside a config count from its own folder, not from where the program was started."""
+    for *sections, key in _FILES:
+        holder = _value_at(data, sections)
+        value = holder.get(key) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and isinstance(value, str) and value.endswith(_SUFFIXES):
+            holder[key] = str(path.parent / value)
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
