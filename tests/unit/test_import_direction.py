@@ -29,7 +29,7 @@ LAYERS = (
     {"report"},
     {"cli"},
 )
-"""Parts of the package from the lowest up; a part may import from those below, and from its own layer but in no cycle."""
+"""Parts of the package from the lowest up; a part may import from those below, and, in no cycle, from its own layer."""
 
 RANKS = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 ROOT_NAMES = {"__version__"}
