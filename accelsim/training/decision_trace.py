@@ -1,0 +1,134 @@
+"""Which blocks and channels a gated network ran for each image, as a file.
+
+Version 1 holds ``trace`` (JSON: network, gates, shares of the work), ``decisions`` and ``right``, bits packed along the
+last axis.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelsim.errors import WorkloadError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+FORMAT = "accelsim-decisions"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class GatedBlock:
+    """A block that a gate decides on.
+
+    Attributes
+    ----------
+    name
+        As in the network.
+    share
+        Its part of the multiply-accumulates of the whole network.
+    channels
+        Channels between its convolutions that are decided on one by one; 0 where the block runs or does not.
+    """
+
+    name: str
+    share: float
+    channels: int = 0
+
+
+@dataclass(frozen=True)
+class DecisionTrace:
+    """Decisions on many images.
+
+    Attributes
+    ----------
+    network
+        Name of the network.
+    blocks
+        In the order of the columns: one column for a block, then one for each of its channels that has a gate.
+    decisions
+        (images, columns), true where something runs.
+    right
+        (images,), whether the answer was the label.
+    """
+
+    network: str
+    blocks: tuple[GatedBlock, ...]
+    decisions: NDArray[np.bool_]
+    right: NDArray[np.bool_]
+
+    def executed_shares(self) -> NDArray[np.float64]:
+        """Share of the network's multiply-accumulates that each image took, gates included."""
+        work = np.full(len(self.decisions), 1.0 - sum(block.share for block in self.blocks))
+        column = 0
+        for block in self.blocks:
+            runs = self.decisions[:, column].astype(np.float64)
+            if block.channels:
+                runs *= self.decisions[:, column + 1 : column + 1 + block.channels].mean(axis=1)
+            work += block.share * runs
+            column += 1 + block.channels
+        return work
+
+    def execution_rates(self) -> NDArray[np.float64]:
+        """Share of the images for which each block ran."""
+        starts = np.cumsum([0, *(1 + block.channels for block in self.blocks[:-1])])
+        rates: NDArray[np.float64] = self.decisions[:, starts].mean(axis=0)
+        return rates
+
+
+def save_trace(path: Path, trace: DecisionTrace) -> None:
+    """Write version 1 of the file, in one step."""
+    header = {"format": FORMAT, "version": VERSION, "network": trace.network, "images": len(trace.right),
+              "blocks": [asdict(block) for block in trace.blocks]}  # fmt: skip
+    scratch = path.with_name(f"{path.name}.part")
+    with scratch.open("wb") as file:
+        np.savez_compressed(
+            file,
+            trace=np.array(json.dumps(header, separators=(",", ":"))),
+            decisions=np.packbits(trace.decisions, axis=1),
+            right=np.packbits(trace.right),
+        )
+    scratch.replace(path)
+
+
+def load_trace(path: Path) -> DecisionTrace:
+    """Read what `save_trace` wrote.
+
+    Raises
+    ------
+    WorkloadError
+        When the file is missing, damaged, or of another format or version.
+    """
+    try:
+        with np.load(path) as archive:
+            header = json.loads(str(archive["trace"]))
+            decisions, right = archive["decisions"], archive["right"]
+    except FileNotFoundError:
+        raise WorkloadError("no such file", where=path) from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise WorkloadError("is no trace of decisions, or is damaged", where=path) from None
+    if not isinstance(header, dict) or (header.get("format"), header.get("version")) != (FORMAT, VERSION):
+        raise WorkloadError("is of another format or version", where=path, allowed=f"{FORMAT} {VERSION}")
+    try:
+        return _unpacked(header, decisions, right)
+    except (KeyError, TypeError, ValueError) as problem:
+        raise WorkloadError(f"its parts do not fit together ({problem})", where=path) from None
+
+
+def _unpacked(header: dict[str, Any], decisions: NDArray[np.uint8], right: NDArray[np.uint8]) -> DecisionTrace:
+    blocks = tuple(GatedBlock(**block) for block in header["blocks"])
+    columns = sum(1 + block.channels for block in blocks)
+    images = int(header["images"])
+    if decisions.shape != (images, -(-columns // 8)) or right.shape != (-(-images // 8),):
+        message = f"{images} images and {columns} gates, but arrays of {decisions.shape} and {right.shape}"
+        raise ValueError(message)
+    bits = np.unpackbits(decisions, axis=1, count=columns).astype(np.bool_)
+    return DecisionTrace(header["network"], blocks, bits, np.unpackbits(right, count=images).astype(np.bool_))
