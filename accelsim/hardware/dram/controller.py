@@ -64,7 +64,7 @@ class Dram:
         self.burst_bytes: int = self.spec.burst_bytes
         self.capacity_bytes: int = self.spec.capacity_bytes
         self._keep_commands = keep_commands
-        self._memory = build_memory(self.spec, MAX_STREAMS, keep_log=keep_commands)
+        self._memory = build_memory(self.spec, keep_log=keep_commands)
         self._names: list[int] = [-1] * self._memory.transfer.shape[0]
         self._free_slots = list(range(len(self._names) - 1, -1, -1))
         self._simulated = 0
@@ -81,6 +81,11 @@ class Dram:
         """Whether any request is offered, queued or being served."""
         waiting = (lo.CH_OFFERED, lo.CH_READS, lo.CH_WRITES, lo.CH_OPENED)
         return bool(self._memory.channel[:, waiting].any())
+
+    @property
+    def offered(self) -> int:
+        """Requests that have not been accepted into a queue yet."""
+        return int(self._memory.channel[:, lo.CH_OFFERED].sum())
 
     def submit(
         self,
@@ -120,7 +125,6 @@ class Dram:
         self._reserve(stream, addresses.size)
         slot = self._take_slot(transfer, addresses.size)
         memory = self._memory
-        memory.config[lo.CF_USED_STREAMS] = max(int(memory.config[lo.CF_USED_STREAMS]), stream + 1)
         offer(
             memory.config, memory.fields, memory.channel, memory.offers, memory.ring,
             np.ascontiguousarray(addresses, np.int64), start, stream, slot, np.atleast_1d(is_write).astype(np.int64),
@@ -241,17 +245,25 @@ class Dram:
         return slot
 
     def _reserve(self, stream: int, bursts: int) -> None:
+        """Make room for more requests of a stream, and for the stream itself where it is a new one."""
         memory = self._memory
-        needed = int(memory.ring[stream::MAX_STREAMS, lo.RG_COUNT].max()) + bursts
+        channels, streams = self.spec.config.channels, int(memory.config[lo.CF_STREAMS])
+        if stream < streams:
+            needed = int(memory.ring[stream::streams, lo.RG_COUNT].max()) + bursts
+        else:
+            needed = max(bursts, memory.offers.shape[1])
         capacity = memory.offers.shape[1]
-        if needed <= capacity:
+        if stream < streams and needed <= capacity:
             return
         while capacity < needed:
             capacity *= 2
-        grown = np.zeros((memory.offers.shape[0], capacity, lo.N_OFFER), np.int64)
-        for ring, (first, count) in enumerate(memory.ring.tolist()):
-            wrapped = max(0, first + count - memory.offers.shape[1])
-            grown[ring, : count - wrapped] = memory.offers[ring, first : first + count - wrapped]
-            grown[ring, count - wrapped : count] = memory.offers[ring, :wrapped]
-        memory.ring[:, lo.RG_FIRST] = 0
-        memory.offers = grown
+        grown = np.zeros((channels, max(streams, stream + 1), capacity, lo.N_OFFER), np.int64)
+        ring = np.zeros((channels, grown.shape[1], lo.N_RING), np.int64)
+        for index, (first, count) in enumerate(memory.ring.tolist()):
+            place = divmod(index, streams)
+            kept = np.take(memory.offers[index], np.arange(first, first + count), axis=0, mode="wrap")
+            grown[place][:count] = kept
+            ring[place] = (0, count)
+        memory.config[lo.CF_STREAMS] = grown.shape[1]
+        memory.offers = grown.reshape(-1, capacity, lo.N_OFFER)
+        memory.ring = ring.reshape(-1, lo.N_RING)

@@ -132,12 +132,12 @@ def accept(
     c: int,
 ) -> None:
     """Accept at most one offered request; the streams take turns."""
-    streams = config[lo.CF_USED_STREAMS]
+    streams = config[lo.CF_STREAMS]
     for step in range(streams):
         stream = channel[c, lo.CH_TURN] + step
         if stream >= streams:
             stream -= streams
-        i = c * config[lo.CF_STREAMS] + stream
+        i = c * streams + stream
         at = ring[i, lo.RG_FIRST]
         if ring[i, lo.RG_COUNT] == 0 or offers[i, at, lo.O_EARLIEST] > cycle:
             continue
@@ -169,7 +169,7 @@ def next_acceptance(
 ) -> int:
     """First later cycle in which a request is accepted even if no command issues before."""
     soonest = lo.NEVER
-    for stream in range(config[lo.CF_USED_STREAMS]):
+    for stream in range(config[lo.CF_STREAMS]):
         i = c * config[lo.CF_STREAMS] + stream
         if ring[i, lo.RG_COUNT]:
             at = ring[i, lo.RG_FIRST]

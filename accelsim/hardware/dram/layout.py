@@ -41,7 +41,6 @@ REACHED, COMPLETED, LOG_FULL, DRAINED = range(4)
     CF_BANKS,  # per rank
     CF_GROUP_BANKS,  # per bank group
     CF_STREAMS,  # rings per channel
-    CF_USED_STREAMS,  # one more than the last stream that was ever used
     CF_ENTRIES,  # request entries per channel
     CF_READ_SIZE,
     CF_WRITE_SIZE,
@@ -62,7 +61,7 @@ REACHED, COMPLETED, LOG_FULL, DRAINED = range(4)
     CF_REFRESH_CYCLES,
     CF_BANK_REFRESH_CYCLES,
     CF_FIRST,  # first rule of a command at a level: CF_FIRST + 4 * command + level, one more at the end
-) = range(26)
+) = range(25)
 CF_ROW_ACTIVE = CF_FIRST + 4 * N_COMMANDS + 1
 """tRAS of each operating point from here on."""
 N_CONFIG = CF_ROW_ACTIVE

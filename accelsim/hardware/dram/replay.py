@@ -113,15 +113,34 @@ def replay_trace(
     if not isinstance(trace, MemoryTrace):
         trace = read_trace(Path(trace))
     dram = Dram(config, keep_commands=commands_path is not None)
-    at_ps = np.zeros(1, np.int64) if trace.cycles is None else trace.cycles * dram.clock_ps
     start = time.perf_counter()
-    dram.submit(0, 0, trace.is_write, trace.addresses, at_ps)
-    end_ps = dram.finish()
+    end_ps = _serve(dram, trace)
     kernel_s = time.perf_counter() - start
     result = _summarise(dram, trace, end_ps, kernel_s)
     if commands_path is not None and result.command_log is not None:
         write_commands(Path(commands_path), result.command_log, dram.spec.banks_per_rank)
     return result
+
+
+def _serve(dram: Dram, trace: MemoryTrace) -> int:
+    """Serve a trace, a piece at a time so that it stays in the cache; return the time of the last data beat.
+
+    A channel accepts one request per cycle, so a piece of `n` requests cannot run out within `n - 1` cycles, and the
+    next one comes as if it had been there from the start. With several channels one of them might run out before: then
+    the whole trace is one piece.
+    """
+    size = trace.addresses.size
+    piece = _PIECE if dram.spec.config.channels == 1 else size
+    now = 0
+    for first in range(0, size, piece):
+        part = slice(first, first + piece)
+        cycles = np.array([now]) if trace.cycles is None else np.maximum(now, trace.cycles[part])
+        dram.submit(first, 0, trace.is_write[part], trace.addresses[part], cycles * dram.clock_ps)
+        if first + piece < size:
+            now = max(now + dram.offered - 1, int(cycles[-1]))
+            while dram.advance(now * dram.clock_ps):
+                pass
+    return dram.finish()
 
 
 def write_commands(path: Path, log: NDArray[np.int64], banks_per_rank: int) -> None:
@@ -141,6 +160,7 @@ def write_commands(path: Path, log: NDArray[np.int64], banks_per_rank: int) -> N
         name.write_text("".join(lines), encoding="ascii")
 
 
+_PIECE = 1 << 13
 _DRAMPOWER_NAMES = ("ACT", "PRE", "PREA", "RD", "WR", "RDA", "WRA", "REF", "REFB", "PDN", "PUP")
 
 

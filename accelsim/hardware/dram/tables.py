@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LOG_CAPACITY = 1 << 16
 _FIRST_BIN_CYCLES = 64
+_FIRST_OFFERS = 64
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,13 @@ def resolve(config: DramConfig) -> DramSpec:
     return DramSpec(config, device, speed_bin, geometry, points, timings, address_map)
 
 
-def build_memory(spec: DramSpec, streams: int, *, keep_log: bool, following: frozenset[str] | None = None) -> lo.Memory:
+def build_memory(spec: DramSpec, *, keep_log: bool, following: frozenset[str] | None = None) -> lo.Memory:
     """Build the arrays of a memory at power-up: all banks closed, the first refresh due after one interval.
 
     Parameters
     ----------
     spec
         The memory.
-    streams
-        Number of request streams.
     keep_log
         Whether issued commands are written to the log.
     following
@@ -126,7 +125,7 @@ def build_memory(spec: DramSpec, streams: int, *, keep_log: bool, following: fro
     """
     channels = spec.config.channels
     first, rules = _compile_constraints(spec, following or _asked_for(spec))
-    config = _config_vector(spec, streams, first, keep_log=keep_log)
+    config = _config_vector(spec, first, keep_log=keep_log)
     entries = int(config[lo.CF_ENTRIES])
     bank_points, points = _compile_points(spec)
     channel = _zeros(channels, lo.N_CHANNEL)
@@ -152,8 +151,8 @@ def build_memory(spec: DramSpec, streams: int, *, keep_log: bool, following: fro
         entry=entry,
         ready=_zeros(lo.N_COMMANDS, bank.shape[0]),
         waiting=np.full((lo.N_WAITING, bank.shape[0]), lo.NEVER, np.int64),
-        offers=_zeros(channels * streams, 64, lo.N_OFFER),
-        ring=_zeros(channels * streams, lo.N_RING),
+        offers=_zeros(channels, _FIRST_OFFERS, lo.N_OFFER),
+        ring=_zeros(channels, lo.N_RING),
         transfer=_zeros(16, lo.N_TRANSFER),
         stats=stats,
         log=_zeros(_LOG_CAPACITY if keep_log else 1, lo.N_LOG),
@@ -182,7 +181,7 @@ def _build_banks(spec: DramSpec, bank_points: lo.Words) -> lo.Words:
     return bank
 
 
-def _config_vector(spec: DramSpec, streams: int, first: lo.Words, *, keep_log: bool) -> lo.Words:
+def _config_vector(spec: DramSpec, first: lo.Words, *, keep_log: bool) -> lo.Words:
     config, geometry, nominal = spec.config, spec.geometry, spec.timings[0]
     vector = _zeros(lo.N_CONFIG + len(spec.timings))
     values = {
@@ -201,7 +200,7 @@ def _config_vector(spec: DramSpec, streams: int, first: lo.Words, *, keep_log: b
         lo.CF_POWER_DOWN: config.power_down_idle_cycles or 0,
         lo.CF_LOG: int(keep_log),
         lo.CF_POINTS: len(spec.timings),
-        lo.CF_STREAMS: streams,
+        lo.CF_STREAMS: 1,
         lo.CF_ROUND_ROBIN: int(config.scheduler == "bank_round_robin"),
         lo.CF_HIT_LIMIT: config.row_hit_limit,
         lo.CF_ENTRIES: config.read_queue_entries + config.write_queue_entries + config.ranks * spec.banks_per_rank,

@@ -66,7 +66,7 @@ def test_blocked_until_the_latency_is_over(standard: str, index: int, before: st
     rank, bank = neighbour(spec, constraint.level, sibling=constraint.sibling)
     if constraint.level == "bank_group" and spec.geometry.bank_groups == 1:
         rank, bank = 0, 1
-    memory = build_memory(spec, 1, keep_log=False, following=frozenset(COMMANDS))
+    memory = build_memory(spec, keep_log=False, following=frozenset(COMMANDS))
     gap = max(latency_cycles("RRD_S", spec.timings[0]), latency_cycles("RRD_L", spec.timings[0]))
     spacing = gap if constraint.window > 1 else 0
     for nth in range(constraint.window):

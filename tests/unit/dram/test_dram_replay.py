@@ -135,3 +135,19 @@ def test_cycles_of_the_trace_are_respected() -> None:
 
     assert result.cycles_accepted == 5_000
     assert result.cycles == 5_000 + 21
+
+
+@pytest.mark.parametrize("timed", [False, True])
+def test_serving_a_trace_in_pieces_changes_nothing(monkeypatch: pytest.MonkeyPatch, *, timed: bool) -> None:
+    draw = np.random.default_rng(3)
+    addresses = 64 * draw.integers(0, 1 << 16, 3_000)
+    is_write = draw.random(3_000) < 0.3
+    cycles = np.cumsum(draw.choice((0, 0, 1, 5, 400), 3_000)) if timed else None
+    trace = MemoryTrace(addresses, is_write, cycles)
+    whole = replay_trace(trace, DramConfig())
+
+    for piece in (2, 7, 500):
+        monkeypatch.setattr("accelsim.hardware.dram.replay._PIECE", piece)
+        pieces = replay_trace(trace, DramConfig())
+        for name in ("cycles_accepted", "cycles", "commands", "row_hits", "read_latency_cycles", "forwarded", "merged"):
+            assert getattr(pieces, name) == getattr(whole, name), (piece, name)
