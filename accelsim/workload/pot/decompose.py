@@ -1,0 +1,187 @@
+"""From the weights of a network to sparse power-of-two weights."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelsim.errors import WorkloadError
+from accelsim.workload.pot import encoding
+from accelsim.workload.pot.parameters import PotParameters
+from accelsim.workload.pot.pruning import prune_channels, prune_vectors
+from accelsim.workload.pot.reshaping import SliceLayout, plain_reason, slice_layout, to_slices
+from accelsim.workload.pot.solver import choose_lowest_exponent, fit_slices
+from accelsim.workload.pot.weights import PlainLayer, PotLayer, PotWeights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Weights = np.ndarray[Any, Any]
+
+_CHUNK_WEIGHTS = 1 << 19
+"""Weights fitted in one call, which bounds the memory and the time between two signs of progress."""
+
+
+def decompose_network(
+    weights: Mapping[str, Weights],
+    parameters: PotParameters | None = None,
+    *,
+    network: str = "weights",
+    vector_sparsity: float | Mapping[str, float] = 0.0,
+    pruned_channels: Mapping[str, Sequence[int]] | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> PotWeights:
+    """Decompose all weight arrays of a network.
+
+    Parameters
+    ----------
+    weights
+        Arrays by name: ``(out, in, kernel rows, kernel columns)`` or ``(out, in)``.
+    parameters
+        How; the defaults where left out.
+    network
+        Name of the network, for messages.
+    vector_sparsity
+        Fraction of the vectors of each group of 32 filters to zero beforehand, for all convolutions or by name.
+        Fully connected layers are exempt unless named.
+    pruned_channels
+        Input channels to zero beforehand, by name of the array.
+    progress
+        Called with the name of the array and the fraction of all weights that are done.
+
+    Raises
+    ------
+    WorkloadError
+        When an array has weights that are not finite or no weights at all, an option names an array or a channel that
+        does not exist, or no array can be decomposed; the message names the array.
+    """
+    parameters = parameters or PotParameters()
+    pruned_channels = pruned_channels or {}
+    named_sparsity = vector_sparsity if not isinstance(vector_sparsity, float | int) else {}
+    _check_names(weights, network, {"vector_sparsity": named_sparsity, "pruned_channels": pruned_channels})
+    total = sum(array.size for array in weights.values())
+    done = 0
+    layers: list[PotLayer | PlainLayer] = []
+    for name, array in weights.items():
+        _check_values(array, name, network)
+        fraction = _fraction(vector_sparsity, name, array, network)
+
+        def report(size: int, name: str = name, done: int = done) -> None:
+            if progress is not None:
+                progress(name, (done + size) / total)
+
+        report(0)
+        reason = plain_reason(array.shape)
+        if reason is None:
+            channels = pruned_channels.get(name, ())
+            layers.append(_decompose(array, name, parameters, fraction, channels, report, network))
+        else:
+            layers.append(PlainLayer(name, array.astype(np.float32), reason))
+        done += array.size
+    if not any(isinstance(layer, PotLayer) for layer in layers):
+        raise WorkloadError("no weight array can be decomposed", where=network, key=layers[0].name if layers else None)
+    return PotWeights(network, tuple(layers), parameters)
+
+
+def decompose_layer(weights: Weights, name: str = "weights", parameters: PotParameters | None = None) -> PotLayer:
+    """Decompose one weight array.
+
+    Raises
+    ------
+    WorkloadError
+        When a weight is not finite, or the array is one that stays plain.
+    """
+    _check_values(weights, name, "weights")
+    reason = plain_reason(weights.shape)
+    if reason is not None:
+        raise WorkloadError(f"cannot be decomposed: {reason}", where="weights", key=name)
+    return _decompose(weights, name, parameters or PotParameters(), 0.0, (), lambda _: None, "weights")
+
+
+def _decompose(
+    weights: Weights, name: str, parameters: PotParameters, fraction: float, channels: Sequence[int],
+    report: Callable[[int], None], network: str,
+) -> PotLayer:  # fmt: skip
+    layout = slice_layout(weights.shape)
+    pruned = weights
+    if channels:
+        try:
+            pruned = prune_channels(pruned, channels)
+        except IndexError as problem:
+            raise WorkloadError(f"cannot prune channels: {problem}", where=network, key=name) from None
+    if fraction:
+        pruned = prune_vectors(pruned, fraction, layout)
+    lowest = choose_lowest_exponent(pruned, parameters.magnitudes, parameters.max_exponent)
+    levels = np.empty((layout.all_slices, layout.rows, layout.basis), np.int8)
+    bases = np.empty((layout.all_slices, layout.basis, layout.basis))
+    for first, last in _chunks(layout):
+        fit = fit_slices(
+            to_slices(pruned[first:last], layout), parameters, lowest, row_mode=_row_mode(parameters, layout)
+        )
+        part = slice(first * layout.slices, last * layout.slices)
+        levels[part] = encoding.to_levels(fit.coefficients, lowest)
+        bases[part] = fit.bases
+        report(last * layout.filter_weights)
+    basis, scale = _quantise_basis(bases, parameters.basis_bits)
+    layer = PotLayer(name, layout, levels, lowest, basis, scale, math.nan)
+    return PotLayer(name, layout, levels, lowest, basis, scale, relative_error(weights, layer.decode()))
+
+
+def _row_mode(parameters: PotParameters, layout: SliceLayout) -> bool:
+    return parameters.row_mode and layout.is_kernel
+
+
+def _chunks(layout: SliceLayout) -> Iterator[tuple[int, int]]:
+    """Runs of filters, each a chunk of work."""
+    step = max(1, _CHUNK_WEIGHTS // max(layout.filter_weights, 1))
+    for first in range(0, layout.filters, step):
+        yield first, min(first + step, layout.filters)
+
+
+def _quantise_basis(bases: Weights, bits: int) -> tuple[np.ndarray[Any, np.dtype[np.int8]], float]:
+    """Bases as signed integers, symmetric around zero, and the value of a unit, which 32-bit floating point holds."""
+    largest = float(np.abs(bases).max())
+    if largest == 0.0:
+        return np.zeros(bases.shape, np.int8), 1.0
+    most = (1 << (bits - 1)) - 1
+    scale = float(np.float32(largest / most))
+    return np.clip(np.rint(bases / scale), -most, most).astype(np.int8), scale
+
+
+def relative_error(weights: Weights, decoded: Weights) -> float:
+    """Frobenius norm of a difference relative to that of the weights; zero where both are zero."""
+    norm = float(np.linalg.norm(weights.astype(np.float64).ravel()))
+    difference = float(np.linalg.norm((weights.astype(np.float64) - decoded).ravel()))
+    return difference / norm if norm else 0.0
+
+
+def _check_values(array: Weights, name: str, network: str) -> None:
+    if not np.issubdtype(array.dtype, np.floating):
+        raise WorkloadError(f"holds {array.dtype}, not floating-point numbers", where=network, key=name)
+    if array.size == 0:
+        raise WorkloadError(f"has no weights: its shape is {array.shape}", where=network, key=name)
+    finite = np.isfinite(array)
+    if not finite.all():
+        place = tuple(int(position) for position in np.argwhere(~finite)[0])
+        problem = f"{int((~finite).sum())} of its weights are not finite, the first at {place}"
+        raise WorkloadError(problem, where=network, key=name, value=float(array[place]))
+
+
+def _check_names(weights: Mapping[str, Weights], network: str, options: Mapping[str, Mapping[str, object]]) -> None:
+    for option, names in options.items():
+        for name in names:
+            if name not in weights:
+                raise WorkloadError(f"{option} names a weight array that does not exist", where=network, key=name)
+
+
+def _fraction(vector_sparsity: float | Mapping[str, float], name: str, array: Weights, network: str) -> float:
+    if isinstance(vector_sparsity, float | int):
+        fraction = 0.0 if array.ndim == 2 else float(vector_sparsity)
+    else:
+        fraction = vector_sparsity.get(name, 0.0)
+    if not 0 <= fraction <= 1:
+        raise WorkloadError("not a fraction", where=network, key=f"vector_sparsity of {name}", value=fraction,
+                            allowed="0 to 1")  # fmt: skip
+    return fraction
