@@ -20,6 +20,10 @@ _DERIVED: dict[str, Callable[[RunResult], float]] = {
     "frames_per_s": lambda run: ratio(run.run.batch * 1e9, run.totals.latency_ns),
     "average_power_mw": lambda run: ratio(run.totals.energy_pj, run.totals.latency_ns),
     "dram_bytes": lambda run: run.totals.dram_read_bytes + run.totals.dram_write_bytes,
+    "row_hits": lambda run: run.dram.row_hits,
+    "row_misses": lambda run: run.dram.row_misses,
+    "row_conflicts": lambda run: run.dram.row_conflicts,
+    "bits_flipped": lambda run: run.dram.bits_flipped,
 }
 
 

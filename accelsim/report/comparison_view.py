@@ -36,8 +36,14 @@ _SHOWN: dict[str, tuple[str, Callable[[float], str]]] = {
     "dram_read_bytes": ("DRAM read", quantities.traffic),
     "dram_write_bytes": ("DRAM written", quantities.traffic),
     "dram_energy_pj": ("DRAM energy", quantities.energy),
+    "row_hits": ("DRAM row hits", lambda value: f"{value:,.0f}"),
+    "row_misses": ("DRAM row misses", lambda value: f"{value:,.0f}"),
+    "row_conflicts": ("DRAM row conflicts", lambda value: f"{value:,.0f}"),
+    "bits_flipped": ("DRAM bits flipped", lambda value: f"{value:,.0f}"),
 }
 """Figures in the order shown: label and how to write them."""
+_WHERE_ANY = ("row_hits", "row_misses", "row_conflicts", "bits_flipped")
+"""Figures left out where no run has any."""
 _ABSENT = "-"
 _NARROWEST_NAME = 16
 
@@ -81,7 +87,7 @@ def _fitting_block(title: str, rows: Sequence[tuple[str, Row, str]], runs: int, 
 
 def _shown_totals(comparison: Comparison) -> list[Row]:
     by_name = {row.name: row for row in comparison.totals}
-    return [by_name[name] for name in _SHOWN]
+    return [by_name[name] for name in _SHOWN if name not in _WHERE_ANY or any(by_name[name].values)]
 
 
 def _values(row: Row, kind: str = "") -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from accelsim.report import quantities
-from accelsim.report.layer_figures import HZ_PER_MHZ
+from accelsim.report.layer_figures import HZ_PER_MHZ, dram_bits_read
 
 if TYPE_CHECKING:
     from accelsim.result import RunResult
@@ -36,7 +36,7 @@ class Headline:
 
 
 def headline(result: RunResult) -> tuple[Headline, ...]:
-    """Latency, throughput, energy, power, utilisation, stalls, DRAM traffic and bandwidth, row-buffer hits."""
+    """Latency, throughput, energy, power, utilisation, stalls, DRAM traffic and bandwidth, row hits, bit flips."""
     totals, machine, dram = result.totals, result.machine, result.dram
     seconds = totals.latency_ns / NS_PER_S
     joules = totals.energy_pj * 1e-12
@@ -102,6 +102,14 @@ def headline(result: RunResult) -> tuple[Headline, ...]:
                 "Row-buffer hits",
                 quantities.share(dram.row_hits / accesses),
                 f"{accesses:,} DRAM bursts, {dram.refreshes:,} refreshes",
+            )
+        )
+    if dram.bits_flipped:
+        figures.append(
+            Headline(
+                "DRAM bits flipped",
+                f"{quantities.counted(dram.bits_flipped, 'bit')}",
+                f"{quantities.ratio(dram.bits_flipped, dram_bits_read(result)):.2e} of the bits read",
             )
         )
     return tuple(figures)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from accelsim.report import layer_figures, plots, quantities, time_figures, time_plots
+from accelsim.report.dram_section import dram_section
 from accelsim.report.headline import Headline, headline
 from accelsim.report.labels import title_of
 from accelsim.report.page import Cell, Column, build_page, plot, section, table, text
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from accelsim.report.plots import Figure
     from accelsim.result import LayerResult, Profile, RunResult
 
+_FEW_CARDS = 10
+"""Headline figures that fill two rows of five."""
 _LAYER_COLUMNS = (
     Column("#", "index"),
     Column("Layer", "name", text=True),
@@ -66,7 +69,9 @@ def _subtitle(result: RunResult) -> str:
 
 
 def _cards(result: RunResult) -> str:
-    return '<div class="cards">\n' + "\n".join(_card(entry) for entry in headline(result)) + "\n</div>"
+    figures = headline(result)
+    many = " many" if len(figures) > _FEW_CARDS else ""
+    return f'<div class="cards{many}">\n' + "\n".join(_card(entry) for entry in figures) + "\n</div>"
 
 
 def _card(entry: Headline) -> str:
@@ -143,8 +148,8 @@ def _over_time(result: RunResult, figures: dict[str, Figure]) -> list[str]:
     profile = result.profile
     if profile is None:
         return []
-    parts = [_timeline(result, profile, figures), _bandwidth(result, profile, figures)]
-    return [part for part in (*parts, _occupancy(result, profile, figures)) if part]
+    parts = [_timeline(result, profile, figures), _occupancy(result, profile, figures)]
+    return [part for part in (*parts, dram_section(result, profile, figures)) if part]
 
 
 def _timeline(result: RunResult, profile: Profile, figures: dict[str, Figure]) -> str:
@@ -164,15 +169,6 @@ def _timeline(result: RunResult, profile: Profile, figures: dict[str, Figure]) -
             " paler where partly idle; trace.json has every one."
         )
     return section("Timeline", plot("timeline", time_axis=True), note=note)
-
-
-def _bandwidth(result: RunResult, profile: Profile, figures: dict[str, Figure]) -> str:
-    data = time_figures.bandwidth_over_time(result, profile)
-    if data is None:
-        return ""
-    figures["bandwidth"] = time_plots.draw_bandwidth(data)
-    note = f"Mean over bins of {quantities.duration((data.time_ps[1] - data.time_ps[0]) / 1_000)}."
-    return section("DRAM bandwidth over time", plot("bandwidth", time_axis=True), note=note)
 
 
 def _occupancy(result: RunResult, profile: Profile, figures: dict[str, Figure]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from accelsim.report.quantities import ratio
 from accelsim.result import ENERGY_COMPONENTS, STALL_CAUSES
-from accelsim.units import BYTES_PER_GB
+from accelsim.units import BITS_PER_BYTE, BYTES_PER_GB
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -181,6 +181,13 @@ def roofline(result: RunResult) -> Roofline:
 def dram_bytes(layer: LayerResult) -> int:
     """Bytes that a layer moved from and to DRAM."""
     return layer.dram_read_bytes + layer.dram_write_bytes
+
+
+def dram_bits_read(result: RunResult) -> int:
+    """Bits that the DRAM put onto its bus, in whole bursts; those asked for where a run came without its profile."""
+    traffic = None if result.profile is None else result.profile.dram_traffic
+    size = result.totals.dram_read_bytes if traffic is None or not len(traffic) else int(traffic["read_bytes"].sum())
+    return size * BITS_PER_BYTE
 
 
 def main_stall_cause(layer: LayerResult) -> str | None:

@@ -18,6 +18,7 @@
         hoverlabel: { bgcolor: panel, bordercolor: line, font: { family, color: text, size: 12 } },
         modebar: { orientation: "v", bgcolor: panel, color: line, activecolor: read("--muted") },
         legend: { font: { size: 12 } },
+        colorscale: { sequential: [[0, read("--heat-low")], [0.5, read("--heat-mid")], [1, read("--heat-high")]] },
       },
     };
   }
@@ -64,6 +65,24 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     for (const id of Object.keys(figures)) Plotly.relayout(id, { template: template() });
   });
+
+  for (const bar of document.querySelectorAll(".switch")) makeSwitch(bar);
+
+  /* One button per trace: the pressed one's is shown. */
+  function makeSwitch(bar) {
+    const place = document.getElementById(bar.dataset.figure);
+    const buttons = Array.from(bar.querySelectorAll("button"));
+    const { data } = figures[bar.dataset.figure];
+    buttons.forEach((button, chosen) => {
+      button.addEventListener("click", () => {
+        buttons.forEach((other) => other.setAttribute("aria-pressed", String(other === button)));
+        data.forEach((trace, index) => {
+          trace.visible = index === chosen;
+        });
+        if (place.data) Plotly.restyle(place, { visible: data.map((trace) => trace.visible) });
+      });
+    });
+  }
 
   for (const table of document.querySelectorAll("table.sortable")) makeSortable(table);
 

@@ -69,6 +69,21 @@ def section(title: str, *parts: str, note: str = "") -> str:
     return f"<section>\n<h2>{text(title)}</h2>\n{explained}" + "\n".join(parts) + "\n</section>"
 
 
+def subsection(title: str, *parts: str, note: str = "") -> str:
+    """Part of a panel with a title of its own."""
+    explained = [f'<p class="note">{text(note)}</p>'] if note else []
+    return "\n".join([f'<div class="part">\n<h3>{text(title)}</h3>', *explained, *parts, "</div>"])
+
+
+def switch(figure: str, names: Sequence[str]) -> str:
+    """Buttons of which each shows one trace of a figure and hides the others; the first is pressed."""
+    buttons = "".join(
+        f'<button type="button" aria-pressed="{"false" if index else "true"}">{text(name)}</button>'
+        for index, name in enumerate(names)
+    )
+    return f'<div class="bar switch" data-figure="{figure}" role="group" aria-label="Shown">{buttons}</div>'
+
+
 def table(
     identifier: str,
     columns: Sequence[Column],

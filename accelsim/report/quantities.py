@@ -81,6 +81,11 @@ def share(fraction: float, decimals: int = 1) -> str:
     return f"{fraction:.{decimals}%}"
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a number of things whose plural takes an s."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def ratio(numerator: float, denominator: float) -> float:
     """Divide, or return zero where there is nothing to divide by."""
     return numerator / denominator if denominator else 0.0
