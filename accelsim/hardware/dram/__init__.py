@@ -6,10 +6,10 @@ arrays of `layout`; `kernel`, `schedule` and `issue` are the controller, `contro
 
 Policies of other simulators, and what remains different:
 
-- *Ramulator 2* is the default policy (FR-FCFS over queues of 32, write drain between 80 and 20 %, open page, all-bank
+- *Ramulator 2* is the default policy (FR-FCFS over queues of 32, write drain from 80 to 20 %, open page, all-bank
   refresh without postponement). With one channel and one rank the cycles, hits, misses and conflicts are equal. With
-  several, two things differ on purpose: a waiting refresh holds back its own rank or bank and not the whole channel, and
-  a write to another rank after a read waits until the read's data has left the bus (there it may overlap). Each
+  several, two things differ on purpose: a waiting refresh holds back its own rank or bank and not the whole channel,
+  and a write to another rank after a read waits until the read's data has left the bus (there it may overlap). Each
   channel accepts one request per cycle; its trace reader offers one per cycle to all channels together.
 - *DRAMsim3* lets banks take turns and closes a row with waiting hits after four of them: `scheduler: bank_round_robin`,
   with `read_queue_entries: 40` for its transaction queue of 32 and command queues of 8 in view of one bank, and

@@ -318,26 +318,18 @@ def change_rank(config: Words, channel: Words, rank: Words, cycle: int, c: int, 
 
 
 @lean_kernel
-def precharge_all(
-    config: Words,
-    rules: Words,
-    channel: Words,
-    rank: Words,
-    bank: Words,
-    entry: Words,
-    ready: Words,
-    waiting: Words,
-    cycle: int,
-    c: int,
-    r: int,
-) -> None:
-    """Close all banks of a rank; the slowest operating point among the open rows decides."""
+def precharge_all(config: Words, rank: Words, bank: Words, cycle: int, r: int) -> int:
+    """Close all banks of a rank; return the operating point among the open rows that takes longest."""
+    slowest = -1
+    longest = -1
     for b in range(r * config[lo.CF_BANKS], (r + 1) * config[lo.CF_BANKS]):
         if bank[b, lo.BK_ROW] >= 0:
             close_bank(rank, bank, r, b, cycle)
-            note_waiting(bank, entry, waiting, b, 0)
-            note_waiting(bank, entry, waiting, b, 1)
-            start_constraints(config, rules, channel, rank, bank, ready, cycle, lo.PREA, c, r, -1, bank[b, lo.BK_POINT])
+            point = bank[b, lo.BK_POINT]
+            if config[lo.CF_ROW_ACTIVE + config[lo.CF_POINTS] + point] > longest:
+                longest = config[lo.CF_ROW_ACTIVE + config[lo.CF_POINTS] + point]
+                slowest = point
+    return int(slowest)
 
 
 @lean_kernel
@@ -378,11 +370,16 @@ def issue(
     b = channel[c, lo.CH_CAND_UNIT]
     point = 0
     row = -1
+    first = b  # of the banks whose state changes
+    last = b
     if command == lo.PREA or command == lo.REF or command >= lo.PDE:
         r = b
         b = -1
+        first = r * config[lo.CF_BANKS]
+        last = first - 1
         if command == lo.PREA:
-            precharge_all(config, rules, channel, rank, bank, entry, ready, waiting, cycle, c, r)
+            last = first + config[lo.CF_BANKS] - 1
+            point = precharge_all(config, rank, bank, cycle, r)
         else:
             change_rank(config, channel, rank, cycle, c, r, command)
     else:
@@ -402,10 +399,9 @@ def issue(
                 close_bank(rank, bank, r, b, cycle)
             else:
                 command = serve(config, channel, rank, bank, entry, transfer, stats, cycle, c, e)
-        note_waiting(bank, entry, waiting, b, 0)
-        note_waiting(bank, entry, waiting, b, 1)
-    if command != lo.PREA:
-        start_constraints(config, rules, channel, rank, bank, ready, cycle, command, c, r, b, point)
+    for changed in range(2 * first, 2 * last + 2):
+        note_waiting(bank, entry, waiting, changed >> 1, changed & 1)
+    start_constraints(config, rules, channel, rank, bank, ready, cycle, command, c, r, b, point)
     rank[r, lo.RK_COUNTS + lo.N_COMMANDS * point + command] += 1
     rank[r, lo.RK_LAST] = cycle
     log_command(config, stats, log, cycle, command, c, r, b, row)

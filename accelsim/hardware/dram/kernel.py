@@ -198,17 +198,23 @@ def step(
     cycle: int,
     c: int,
 ) -> None:
-    """Simulate one cycle of one channel and work out the next one in which something happens."""
+    """Simulate one cycle of one channel and work out the next one in which something happens.
+
+    When a refresh is due it is asked for first, and the cycle itself follows in a second step.
+    """
+    soonest = lo.NEVER
+    floor = cycle + 1
     if cycle >= channel[c, lo.CH_REFRESH_AT]:
         ask_refresh(config, channel, rank, cycle, c)
-        scan(config, channel, rank, bank, entry, ready, waiting, c, cycle)
-    if cycle == channel[c, lo.CH_CAND_TIME]:
-        issue(config, rules, points, channel, rank, bank, entry, ready, waiting, transfer, stats, log, cycle, c)
-    soonest = lo.NEVER
-    if channel[c, lo.CH_OFFERED]:
-        accept(config, channel, rank, bank, entry, waiting, offers, ring, transfer, stats, cycle, c)
-        soonest = next_acceptance(config, channel, bank, entry, offers, ring, cycle, c)
-    scan(config, channel, rank, bank, entry, ready, waiting, c, cycle + 1)
+        soonest = cycle
+        floor = cycle
+    else:
+        if cycle == channel[c, lo.CH_CAND_TIME]:
+            issue(config, rules, points, channel, rank, bank, entry, ready, waiting, transfer, stats, log, cycle, c)
+        if channel[c, lo.CH_OFFERED]:
+            accept(config, channel, rank, bank, entry, waiting, offers, ring, transfer, stats, cycle, c)
+            soonest = next_acceptance(config, channel, bank, entry, offers, ring, cycle, c)
+    scan(config, channel, rank, bank, entry, ready, waiting, c, floor)
     soonest = min(soonest, channel[c, lo.CH_CAND_TIME])
     channel[c, lo.CH_NEXT] = min(soonest, channel[c, lo.CH_REFRESH_AT])
 

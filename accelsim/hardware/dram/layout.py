@@ -34,7 +34,7 @@ MAX_WINDOWS = 2
 # What the kernel returns.
 REACHED, COMPLETED, LOG_FULL, DRAINED = range(4)
 
-# config: (N_CONFIG + operating points,)
+# config: N_CONFIG values, then two per operating point
 (
     CF_CHANNELS,
     CF_RANKS,  # per channel
@@ -63,7 +63,7 @@ REACHED, COMPLETED, LOG_FULL, DRAINED = range(4)
     CF_FIRST,  # first rule of a command at a level: CF_FIRST + 4 * command + level, one more at the end
 ) = range(25)
 CF_ROW_ACTIVE = CF_FIRST + 4 * N_COMMANDS + 1
-"""tRAS of each operating point from here on."""
+"""tRAS of each operating point from here on, and behind them the tRP of a precharge of all banks at each point."""
 N_CONFIG = CF_ROW_ACTIVE
 
 # rules: one row per constraint; the latency of each operating point from R_LATENCY on

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelsim.atomic_file import written_whole
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.dram.power import energy_pj
@@ -147,17 +149,23 @@ def write_commands(path: Path, log: NDArray[np.int64], banks_per_rank: int) -> N
     """Write issued commands as DRAMPower reads them, ``cycle,command,bank``, banks counted through all ranks.
 
     With more than one channel a file per channel is written, the channel's number before the suffix. Commands to a
-    whole rank name its first bank.
+    whole rank name its first bank. The files appear whole, and only once all of them are written.
+
+    Raises
+    ------
+    InputError, RunError
+        When they cannot be written, through the user's choice of `path` or for want of space.
     """
     names = np.array(_DRAMPOWER_NAMES)
     channels = np.unique(log[:, lo.L_CHANNEL])
-    for channel in channels:
-        rows = log[log[:, lo.L_CHANNEL] == channel]
-        bank = rows[:, lo.L_RANK] * banks_per_rank + np.maximum(rows[:, lo.L_BANK], 0)
-        words = names[rows[:, lo.L_COMMAND]]
-        lines = (f"{c},{w},{b}\n" for c, w, b in zip(rows[:, 0].tolist(), words.tolist(), bank.tolist(), strict=True))
-        name = path if len(channels) == 1 else path.with_name(f"{path.stem}.{channel}{path.suffix}")
-        name.write_text("".join(lines), encoding="ascii")
+    with ExitStack() as files:
+        for channel in channels:
+            rows = log[log[:, lo.L_CHANNEL] == channel]
+            bank = rows[:, lo.L_RANK] * banks_per_rank + np.maximum(rows[:, lo.L_BANK], 0)
+            columns = (rows[:, 0].tolist(), names[rows[:, lo.L_COMMAND]].tolist(), bank.tolist())
+            name = path if len(channels) == 1 or path.is_dir() else path.with_stem(f"{path.stem}.{channel}")
+            part = files.enter_context(written_whole(name))
+            part.write_text("".join(f"{c},{w},{b}\n" for c, w, b in zip(*columns, strict=True)), encoding="ascii")
 
 
 _PIECE = 1 << 13

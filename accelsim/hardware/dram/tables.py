@@ -183,7 +183,7 @@ def _build_banks(spec: DramSpec, bank_points: lo.Words) -> lo.Words:
 
 def _config_vector(spec: DramSpec, first: lo.Words, *, keep_log: bool) -> lo.Words:
     config, geometry, nominal = spec.config, spec.geometry, spec.timings[0]
-    vector = _zeros(lo.N_CONFIG + len(spec.timings))
+    vector = _zeros(lo.N_CONFIG + 2 * len(spec.timings))
     values = {
         lo.CF_CHANNELS: config.channels,
         lo.CF_RANKS: config.ranks,
@@ -213,7 +213,7 @@ def _config_vector(spec: DramSpec, first: lo.Words, *, keep_log: bool) -> lo.Wor
     for index, value in values.items():
         vector[index] = value
     vector[lo.CF_FIRST : lo.CF_ROW_ACTIVE] = first
-    vector[lo.CF_ROW_ACTIVE :] = [timings["RAS"] for timings in spec.timings]
+    vector[lo.CF_ROW_ACTIVE :] = [timings[name] for name in ("RAS", "RPAB") for timings in spec.timings]
     return vector
 
 
