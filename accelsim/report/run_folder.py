@@ -9,12 +9,12 @@ import json
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accelsim.errors import InputError, RunError
+from accelsim.atomic_file import current_umask, naming_the_path, written_whole
+from accelsim.errors import InputError
 from accelsim.report.chrome_trace import chrome_trace
 from accelsim.report.html import config_yaml, render_report
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 RUNS_FOLDER = Path("reports") / "runs"
 """Where runs go, relative to the current directory, unless the user says otherwise."""
-
-_USERS_FAULT = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG}
 
 
 def default_folder(run_id: str) -> Path:
@@ -53,18 +51,6 @@ def check_writable(path: Path, option: str = "--out", *, folder: bool = True) ->
         raise InputError(f"cannot be written: no permission for {nearest}", where=option, value=str(path))
 
 
-@contextmanager
-def _naming_the_path(path: Path, option: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as problem:
-        reason = f"cannot be written: {problem.strerror}"
-        if problem.errno in _USERS_FAULT:
-            raise InputError(reason, where=option, value=str(path)) from None
-        message = f"{path}: {reason}"
-        raise RunError(message) from None
-
-
 def write_text(path: Path, text: str, option: str = "--out") -> None:
     """Write a file so that it is there whole or not at all.
 
@@ -73,17 +59,8 @@ def write_text(path: Path, text: str, option: str = "--out") -> None:
     InputError, RunError
         When it cannot be written, through the user's choice of `path` or for want of space.
     """
-    with _naming_the_path(path, option):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(descriptor)
-        part = Path(name)
-        try:
-            _write(part, text)
-            part.chmod(0o666 & ~_umask())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    with written_whole(path, option) as part:
+        _write(part, text)
 
 
 def write_run(result: RunResult, folder: Path, manifest: Mapping[str, Any]) -> None:
@@ -106,7 +83,7 @@ def write_run(result: RunResult, folder: Path, manifest: Mapping[str, Any]) -> N
     InputError, RunError
         When it cannot be written, through the user's choice of `folder` or for want of space.
     """
-    with _naming_the_path(folder, "--out"):
+    with naming_the_path(folder, "--out"):
         exists = folder.is_dir()
         parent = folder if exists else folder.parent
         parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +92,7 @@ def write_run(result: RunResult, folder: Path, manifest: Mapping[str, Any]) -> N
             for name, content in _FILES.items():
                 _write(hidden / name, content(result))
             _write(hidden / "manifest.json", json.dumps(manifest, indent=2) + "\n")
-            hidden.chmod(0o777 & ~_umask())
+            hidden.chmod(0o777 & ~current_umask())
             if exists or not _renamed(hidden, folder):
                 for name in (*_FILES, "manifest.json"):
                     (hidden / name).replace(folder / name)
@@ -136,12 +113,6 @@ def _renamed(hidden: Path, folder: Path) -> bool:
 
 def _write(path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8", errors="backslashreplace"))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def layers_csv(result: RunResult) -> str:
