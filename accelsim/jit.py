@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -39,8 +40,12 @@ def _mark_sources(dispatcher: Any) -> Any:  # noqa: ANN401 - Numba ships no type
     """
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if cache_file is not None and hasattr(cache_file, "_source_stamp"):
-        folder = Path(dispatcher.py_func.__code__.co_filename).parent
-        stamps = [(path.name, path.stat()) for path in sorted(folder.glob("*.py"))]
-        marks = tuple((name, stamp.st_mtime, stamp.st_size) for name, stamp in stamps)
+        marks = _folder_marks(Path(dispatcher.py_func.__code__.co_filename).parent)
         cache_file._source_stamp = (cache_file._source_stamp, marks)  # noqa: SLF001 - there is no public way
     return dispatcher
+
+
+@cache
+def _folder_marks(folder: Path) -> tuple[tuple[str, float, int], ...]:
+    stamps = [(path.name, path.stat()) for path in sorted(folder.glob("*.py"))]
+    return tuple((name, stamp.st_mtime, stamp.st_size) for name, stamp in stamps)
