@@ -97,7 +97,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _usage_message(error: Any) -> str:  # noqa: ANN401 - the class is private to typer
-    message = str(error.format_message()).rstrip(".").replace("Value error, ", "")
+    message = str(error.format_message()).rstrip(".").replace("Value error, ", "").replace("Input should", "it should")
     context = getattr(error, "ctx", None)
     return f"{message} (see `{context.command_path} --help`)" if context else message
 
@@ -266,6 +266,61 @@ def show(
 
         title, headings, rows = catalogue.workload_table(found)
         _print(lambda _: titled_listing(title, headings, rows))
+
+
+@app.command()
+def decompose(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL.onnx|WEIGHTS.npz", help="Weights of Conv, Gemm and MatMul, or arrays OIHW, OI."),
+    ],
+    *,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="OUT.npz", help="Write the weights that were found.")
+    ] = None,
+    theta: Annotated[float, typer.Option(help="Coefficients below it become zero.")] = 4e-3,
+    sparsity: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="P|NAME=P", help="Zero this fraction of the weakest vectors of each group of 32 filters beforehand."
+        ),
+    ] = None,
+    index: Annotated[
+        Literal["element", "vector", "group"], typer.Option(help="What a bit of the index stands for.")
+    ] = "element",
+    scale_columns: Annotated[bool, typer.Option("--scale-columns", help="Scale columns before rounding.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decompose weights into sparse powers of two and small bases; show error, sparsity and storage."""
+    from accelsim.report.decomposition import decomposition_record, decomposition_summary, parse_sparsity
+    from accelsim.report.progress import StageProgress
+    from accelsim.report.run_folder import check_writable
+    from accelsim.workload.pot.decompose import decompose_network
+    from accelsim.workload.pot.files import save_pot_weights
+    from accelsim.workload.pot.parameters import PotParameters
+    from accelsim.workload.pot.sources import read_weights
+
+    if out is not None:
+        check_writable(out, folder=False)
+    parameters = PotParameters(theta=theta, index=index, scale_columns=scale_columns)
+    overall, by_name = parse_sparsity(sparsity or ())
+    found = read_weights(source)
+    with StageProgress() as progress:
+        weights = decompose_network(
+            found.arrays,
+            parameters,
+            network=found.network,
+            where=source,
+            vector_sparsity=overall,
+            layer_sparsity=by_name,
+            progress=progress.update,
+        )
+    if out is not None:
+        save_pot_weights(weights, out)
+    if as_json:
+        _print_json(decomposition_record(weights, found.left_out))
+    else:
+        _print(lambda console: decomposition_summary(weights, found.left_out, console.width, out))
 
 
 @app.command()

@@ -43,14 +43,14 @@ def load_model(path: Path) -> OnnxModel:
     WorkloadError
         When the file is no readable ONNX model or an input has an unknown dimension besides the batch.
     """
-    proto = _parse(path)
+    proto = parse_file(path)
     if not proto.graph.node:
         raise WorkloadError("holds no ONNX graph with nodes", where=path)
     _use_plain_operators(proto.graph)
     _check_domains(proto, path)
     _check_order(proto.graph, path)
     for tensor in proto.graph.initializer:
-        _check_initializer(tensor, path)
+        check_initializer(tensor, path)
         _drop_large_data(tensor)
     if proto.functions:
         from onnx import inliner  # models with functions are rare
@@ -60,7 +60,14 @@ def load_model(path: Path) -> OnnxModel:
     return infer_model(proto, path)
 
 
-def _parse(path: Path) -> onnx.ModelProto:
+def parse_file(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file as it is.
+
+    Raises
+    ------
+    WorkloadError
+        When the file is missing, unreadable or no ONNX model.
+    """
     try:
         if path.is_dir():
             raise WorkloadError("is a directory, not a file", where=path)
@@ -120,7 +127,14 @@ def _check_order(graph: onnx.GraphProto, path: Path) -> None:
         known.update(node.output)
 
 
-def _check_initializer(tensor: TensorProto, path: Path) -> None:
+def check_initializer(tensor: TensorProto, path: Path) -> None:
+    """Make sure that a stored constant has a possible shape, and its data file, where it has one, all of it.
+
+    Raises
+    ------
+    WorkloadError
+        When it has not; the message names the tensor.
+    """
     key = f"tensor {tensor.name!r}"
     if any(size < 0 for size in tensor.dims):
         raise WorkloadError(f"shape {tuple(tensor.dims)} has a negative dimension", where=path, key=key)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     Weights = np.ndarray[Any, Any]
 
+_MATRIX = 2
 _CHUNK_WEIGHTS = 1 << 19
 """Weights fitted in one call, which bounds the memory and the time between two signs of progress."""
 
@@ -29,7 +30,9 @@ def decompose_network(
     parameters: PotParameters | None = None,
     *,
     network: str = "weights",
-    vector_sparsity: float | Mapping[str, float] = 0.0,
+    where: object | None = None,
+    vector_sparsity: float = 0.0,
+    layer_sparsity: Mapping[str, float] | None = None,
     pruned_channels: Mapping[str, Sequence[int]] | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> PotWeights:
@@ -42,10 +45,13 @@ def decompose_network(
     parameters
         How; the defaults where left out.
     network
-        Name of the network, for messages.
+        Name of the network.
+    where
+        File the weights came from, for messages; the network where left out.
     vector_sparsity
-        Fraction of the vectors of each group of 32 filters to zero beforehand, for all convolutions or by name.
-        Fully connected layers are exempt unless named.
+        Fraction of the vectors of each group of 32 filters to zero beforehand, in all convolutions.
+    layer_sparsity
+        The same by name of the array, where it differs; fully connected layers are exempt unless named.
     pruned_channels
         Input channels to zero beforehand, by name of the array.
     progress
@@ -59,14 +65,14 @@ def decompose_network(
     """
     parameters = parameters or PotParameters()
     pruned_channels = pruned_channels or {}
-    named_sparsity = vector_sparsity if not isinstance(vector_sparsity, float | int) else {}
-    _check_names(weights, network, {"vector_sparsity": named_sparsity, "pruned_channels": pruned_channels})
+    where = where or network
+    fractions = _fractions(weights, vector_sparsity, layer_sparsity or {}, where)
+    _check_names(weights, where, "pruned_channels", pruned_channels)
     total = sum(array.size for array in weights.values())
     done = 0
     layers: list[PotLayer | PlainLayer] = []
     for name, array in weights.items():
-        _check_values(array, name, network)
-        fraction = _fraction(vector_sparsity, name, array, network)
+        _check_values(array, name, where)
 
         def report(size: int, name: str = name, done: int = done) -> None:
             if progress is not None:
@@ -76,12 +82,12 @@ def decompose_network(
         reason = plain_reason(array.shape)
         if reason is None:
             channels = pruned_channels.get(name, ())
-            layers.append(_decompose(array, name, parameters, fraction, channels, report, network))
+            layers.append(_decompose(array, name, parameters, fractions[name], channels, report, where))
         else:
             layers.append(PlainLayer(name, array.astype(np.float32), reason))
         done += array.size
     if not any(isinstance(layer, PotLayer) for layer in layers):
-        raise WorkloadError("no weight array can be decomposed", where=network, key=layers[0].name if layers else None)
+        raise WorkloadError("no weight array can be decomposed", where=where, key=layers[0].name if layers else None)
     return PotWeights(network, tuple(layers), parameters)
 
 
@@ -102,7 +108,7 @@ def decompose_layer(weights: Weights, name: str = "weights", parameters: PotPara
 
 def _decompose(
     weights: Weights, name: str, parameters: PotParameters, fraction: float, channels: Sequence[int],
-    report: Callable[[int], None], network: str,
+    report: Callable[[int], None], where: object,
 ) -> PotLayer:  # fmt: skip
     layout = slice_layout(weights.shape)
     pruned = weights
@@ -110,7 +116,7 @@ def _decompose(
         try:
             pruned = prune_channels(pruned, channels)
         except IndexError as problem:
-            raise WorkloadError(f"cannot prune channels: {problem}", where=network, key=name) from None
+            raise WorkloadError(f"cannot prune channels: {problem}", where=where, key=name) from None
     if fraction:
         pruned = prune_vectors(pruned, fraction, layout)
     lowest = choose_lowest_exponent(pruned, parameters.magnitudes, parameters.max_exponent)
@@ -157,31 +163,31 @@ def relative_error(weights: Weights, decoded: Weights) -> float:
     return difference / norm if norm else 0.0
 
 
-def _check_values(array: Weights, name: str, network: str) -> None:
+def _check_values(array: Weights, name: str, where: object) -> None:
     if not np.issubdtype(array.dtype, np.floating):
-        raise WorkloadError(f"holds {array.dtype}, not floating-point numbers", where=network, key=name)
+        raise WorkloadError(f"holds {array.dtype}, not floating-point numbers", where=where, key=name)
     if array.size == 0:
-        raise WorkloadError(f"has no weights: its shape is {array.shape}", where=network, key=name)
+        raise WorkloadError(f"has no weights: its shape is {array.shape}", where=where, key=name)
     finite = np.isfinite(array)
     if not finite.all():
         place = tuple(int(position) for position in np.argwhere(~finite)[0])
         problem = f"{int((~finite).sum())} of its weights are not finite, the first at {place}"
-        raise WorkloadError(problem, where=network, key=name, value=float(array[place]))
+        raise WorkloadError(problem, where=where, key=name, value=float(array[place]))
 
 
-def _check_names(weights: Mapping[str, Weights], network: str, options: Mapping[str, Mapping[str, object]]) -> None:
-    for option, names in options.items():
-        for name in names:
-            if name not in weights:
-                raise WorkloadError(f"{option} names a weight array that does not exist", where=network, key=name)
+def _check_names(weights: Mapping[str, Weights], where: object, option: str, named: Mapping[str, object]) -> None:
+    for name in named:
+        if name not in weights:
+            raise WorkloadError(f"{option} names a weight array that does not exist", where=where, key=name)
 
 
-def _fraction(vector_sparsity: float | Mapping[str, float], name: str, array: Weights, network: str) -> float:
-    if isinstance(vector_sparsity, float | int):
-        fraction = 0.0 if array.ndim == 2 else float(vector_sparsity)
-    else:
-        fraction = vector_sparsity.get(name, 0.0)
-    if not 0 <= fraction <= 1:
-        raise WorkloadError("not a fraction", where=network, key=f"vector_sparsity of {name}", value=fraction,
-                            allowed="0 to 1")  # fmt: skip
-    return fraction
+def _fractions(
+    weights: Mapping[str, Weights], overall: float, by_name: Mapping[str, float], where: object
+) -> dict[str, float]:
+    """Vector sparsity of each array."""
+    _check_names(weights, where, "sparsity", by_name)
+    for name, fraction in (("vector_sparsity", overall), *by_name.items()):
+        if not 0 <= fraction <= 1:
+            raise WorkloadError("is no sparsity", where=where, key=name, value=fraction, allowed="0 to 1")
+    default = {name: 0.0 if array.ndim == _MATRIX else float(overall) for name, array in weights.items()}
+    return {**default, **by_name}

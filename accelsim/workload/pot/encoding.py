@@ -2,8 +2,8 @@
 
 In memory a coefficient is a signed level: 0 for zero, else plus or minus 1 + (exponent - lowest exponent). Stored are
 
-- the index: one bit per coefficient, per row, or per row of 32 filters at once, first bit highest in its byte; set where
-  something is stored;
+- the index: one bit per coefficient, per row, or per row of 32 filters at once, the first bit highest in its byte; set
+  where something is stored;
 - the codes of what is stored, two to a byte, the first in the lower half: the sign in bit 3, and in bits 2 to 0 the
   level less 1 where every stored coefficient is a nonzero (index per element), or the level, 0 being zero.
 """
@@ -36,7 +36,8 @@ class EncodingError(ValueError):
 def to_levels(coefficients: np.ndarray[Any, Any], lowest: int) -> Levels:
     """Signed levels of signed powers of two and zeros."""
     _, exponents = np.frexp(coefficients)
-    return (np.sign(coefficients) * (exponents - lowest)).astype(np.int8)
+    levels: Levels = (np.sign(coefficients) * (exponents - lowest)).astype(np.int8)
+    return levels
 
 
 def from_levels(levels: Levels, lowest: int) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -65,10 +66,10 @@ def encode(levels: Levels, layout: SliceLayout, index: Index) -> tuple[Bytes, By
     named = _named(levels, layout, index)
     stored = levels[_spread(named, layout, index)]
     sizes = np.abs(stored).astype(np.uint8)
-    codes = np.where(stored < 0, _SIGN, 0).astype(np.uint8) | (sizes - 1 if index == "element" else sizes)
-    if codes.size % _CODES_PER_BYTE:
-        codes = np.append(codes, np.uint8(0))
-    return codes[0::2] | (codes[1::2] << CODE_BITS), np.packbits(named)
+    codes = np.zeros(_CODES_PER_BYTE * ceil_div(stored.size, _CODES_PER_BYTE), np.uint8)
+    codes[: stored.size] = np.where(stored < 0, _SIGN, 0) | (sizes - 1 if index == "element" else sizes)
+    packed = codes[0::2] | np.left_shift(codes[1::2], CODE_BITS, dtype=np.uint8)
+    return packed, np.packbits(named)
 
 
 def decode(codes: Bytes, index_bytes: Bytes, layout: SliceLayout, index: Index) -> Levels:
@@ -136,5 +137,5 @@ def _spread(named: Mask, layout: SliceLayout, index: Index) -> Mask:
     if index == "group":
         named = named.repeat(GROUP_FILTERS, axis=0)[: layout.filters].reshape(layout.all_slices, layout.rows)
     if index != "element":
-        named = named[..., None].repeat(layout.basis, axis=2)
+        return np.repeat(named[..., None], layout.basis, axis=2)
     return named

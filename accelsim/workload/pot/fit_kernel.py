@@ -2,8 +2,10 @@
 
 Slices come transposed, ``(columns, rows)``, so that every sum runs over adjacent memory. Least squares go through a
 Householder factorisation and the singular values of its small triangle, which gives what a truncated SVD of the slice
-gives without ever squaring its condition number.
+gives without ever squaring its condition number. Arguments are typed by Numba.
 """
+
+# mypy: allow-untyped-defs, allow-untyped-calls
 
 from __future__ import annotations
 
@@ -219,10 +221,7 @@ def sparsify(coefficients, theta, row_theta):
             if total < row_theta or abs(coefficients[column, row]) < theta:
                 coefficients[column, row] = 0.0
             after[column] += coefficients[column, row] != 0.0
-    for column in range(size):
-        if before[column] and not after[column]:
-            return True
-    return False
+    return np.any((before > 0) & (after == 0))
 
 
 @kernel

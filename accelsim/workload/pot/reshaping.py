@@ -1,8 +1,8 @@
 """Cuts a weight array into the tall, narrow slices that are decomposed, and puts it together again.
 
-Convolutions with 3 x 3 kernels: filter after filter, one row per (input channel, kernel row). Kernels of 1 x 1 and fully
-connected layers: output after output, three adjacent inputs per row. Other kernels are left as they are (SmartExchange's
-released code).
+Convolutions with 3 x 3 kernels: filter after filter, one row per (input channel, kernel row). Kernels of 1 x 1 and
+fully connected layers: output after output, three adjacent inputs per row. Other kernels are left as they are
+(SmartExchange's released code).
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """The alternating fit W ~ Ce x B of SmartExchange, for many slices at once."""
 
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -108,13 +110,13 @@ def choose_lowest_exponent(values: np.ndarray[Any, Any], magnitudes: int, max_ex
     if not sizes.size:
         return max_exponent - magnitudes + 1
     fractions, exponents = np.frexp(sizes)
-    above = fractions > 0.75  # nearer to the power above than to that below  # noqa: PLR2004
+    above = fractions > 0.75  # nearer to the power above than to that below
     nearest = exponents - 1 + above
     first = int(nearest.min())
     # sums of |w|^0, |w|^1, |w|^2 by nearest exponent and side: squared errors of every run follow from them
     bins = 2 * (nearest - first) + above
     length = 2 * (int(nearest.max()) - first + 1)
-    sums = [np.bincount(bins, sizes**order, length).reshape(-1, 2) for order in range(3)]
+    sums: list[Floats] = [np.bincount(bins, sizes**order, length).astype(float).reshape(-1, 2) for order in range(3)]
     powers = np.arange(first, first + length // 2)
     highest = range(first, max(min(int(powers[-1]), max_exponent), first) + 1) if first <= max_exponent else ()
     errors = {high - magnitudes + 1: _squared_error(sums, powers, high, magnitudes) for high in highest}

@@ -107,7 +107,7 @@ class PlainLayer:
     @property
     def weight_shape(self) -> Shape:
         """Shape of the weight array."""
-        return self.weights.shape
+        return tuple(int(size) for size in self.weights.shape)
 
     def decode(self) -> Floats32:
         """Weights as they are."""
