@@ -131,7 +131,7 @@ def read_images(path: Path, name: str) -> ImageSet:
         When the file is missing or damaged, or its arrays are not such images.
     """
     try:
-        with np.load(path) as archive:
+        with np.load(io.BytesIO(path.read_bytes())) as archive:
             images, labels = archive["images"], archive["labels"]
     except KeyError as problem:
         raise InputError("has not this array", where=path, key=str(problem).split()[0].strip("'\"")) from None

@@ -6,6 +6,7 @@ last axis.
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
@@ -108,7 +109,7 @@ def load_trace(path: Path) -> DecisionTrace:
         When the file is missing, damaged, or of another format or version.
     """
     try:
-        with np.load(path) as archive:
+        with np.load(io.BytesIO(path.read_bytes())) as archive:
             header = json.loads(str(archive["trace"]))
             decisions, right = archive["decisions"], archive["right"]
     except FileNotFoundError:

@@ -104,6 +104,7 @@ def export_network(checkpoint: Path, data: Path, out: Path, trained_by: str, *, 
         "weights_sha256": sha256(weights_file.read_bytes()).hexdigest(),
         "test_images": len(test_set),
         "right": {key: int(answer.right.sum()) for key, answer in answers.items()},
+        "right_of_first_2000": {key: int(answer.right[:2000].sum()) for key, answer in answers.items()},
     }
     if with_onnx:
         (out / "models" / f"{name}.onnx").write_bytes(build_onnx(network).SerializeToString())

@@ -7,6 +7,7 @@ weights W ``W.weight`` (int8), ``W.weight_scale`` (float32, one for each output 
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
@@ -155,7 +156,7 @@ def load_network(path: Path) -> QuantisedNetwork:
         When the file is missing or damaged, of another format or version, or its parts do not fit together.
     """
     try:
-        with np.load(path) as archive:
+        with np.load(io.BytesIO(path.read_bytes())) as archive:
             arrays = {key: archive[key] for key in archive.files}
         header = json.loads(str(arrays["network"]))
     except FileNotFoundError:

@@ -52,7 +52,7 @@ def build_onnx(
         builder.nodes,
         structure.name,
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["batch", *structure.input_shape])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in (*results, *outputs)],
+        [helper.make_empty_tensor_value_info(name) for name in (*results, *outputs)],
         builder.initializers,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], producer_name="accelsim")
