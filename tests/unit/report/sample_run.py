@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,8 +52,14 @@ def make_run(
     hardware: str = "systolic_32x32",
     workload: str = "sample_net",
     fused: bool = False,
+    dram: dict[str, Any] | None = None,
+    banks: tuple[int, int] = (1, 16),
+    bits_flipped: int = 0,
 ) -> RunResult:
-    """Build a run of the given layers (or of that many), each in `steps` tiles, `fused` with one that rides on it."""
+    """Build a run of the given layers (or of that many), each in `steps` tiles, `fused` with one that rides on it.
+
+    Its DRAM has as many ranks and banks of a rank as `banks` says, and bits that flip where `dram` asks for them.
+    """
     rng = np.random.default_rng(seed)
     layer_names = [f"layer{i:03d}.conv" for i in range(names)] if isinstance(names, int) else list(names)
     machine = _Machine(rng, steps)
@@ -63,15 +70,22 @@ def make_run(
         for index, name in enumerate(layer_names)
     )
     latency_ps = math.ceil(machine.now * PS_PER_CYCLE)
+    counts = DramResult(900, 90, 10, 100, 98, 800, 200, 5, latency_ps / 2000, 8.25, bits_flipped)
+    of_dram = _dram_profile(counts, dram or {}, banks, latency_ps)
     return RunResult(
         run=RunInfo(f"{workload}-{hardware}-0011223344", "0011223344556677", hardware, workload, 0, "0.1.0"),
         machine=Machine(CLOCK_MHZ, PEAK_MACS, PEAK_GB_PER_S),
         totals=sum_layers(layers, latency_ps, PEAK_MACS),
         energy_pj=_split_actions(layers),
-        dram=DramResult(900, 90, 10, 100, 98, 800, 200, 5, latency_ps / 2000, 8.25, 0),
+        dram=counts,
         layer_results=layers,
-        profile=machine.profile(tuple(layer_names), latency_ps) if profile else None,
-        resolved_config={"name": hardware, "pe_array": {"rows": 32, "cols": 32, "dataflow": "WS"}, "note": "a < b & c"},
+        profile=replace(machine.profile(tuple(layer_names), latency_ps), **of_dram) if profile else None,
+        resolved_config={
+            "name": hardware,
+            "pe_array": {"rows": 32, "cols": 32, "dataflow": "WS"},
+            "dram": dram or {},
+            "note": "a < b & c",
+        },
     )
 
 
@@ -138,6 +152,25 @@ class _Machine:
             for name, mask in zip(CAPACITIES, (phases["component"] == part for part in (0, 1, 3)), strict=True)
         }
         return Profile(COMPONENTS, layers, phases, traffic, occupancy, dict(CAPACITIES))
+
+
+def _dram_profile(
+    counts: DramResult, config: dict[str, Any], banks: tuple[int, int], latency_ps: int
+) -> dict[str, Any]:
+    """Spread the counts over the banks, and the time over three of the four power states."""
+    rng = np.random.default_rng(5)
+    names = [
+        "activates",
+        "row_hits",
+        "row_misses",
+        "row_conflicts",
+        *(["bits_flipped"] if "bit_errors" in config else []),
+    ]
+    every = banks[0] * banks[1]
+    grids = {name: rng.multinomial(getattr(counts, name), [1 / every] * every).reshape(banks) for name in names}
+    time = banks[0] * latency_ps
+    states = {"active": time // 2, "precharged": time - time // 2 - time // 3, "active_power_down": time // 3}
+    return {"dram_banks": grids, "dram_state_ps": states | {"precharge_power_down": 0}}
 
 
 def _split_actions(layers: tuple[LayerResult, ...]) -> dict[str, dict[str, float]]:

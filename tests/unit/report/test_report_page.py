@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from accelsim.result import RunResult
 
 EVIL = '<script>alert("x")</script>'
-FIGURES = {"cycles", "energy_layers", "energy_actions", "roofline", "timeline", "bandwidth", "occupancy"}
+DRAM_FIGURES = {"bandwidth", "dram_banks", "dram_energy", "dram_rows", "dram_states"}
+FIGURES = {"cycles", "energy_layers", "energy_actions", "roofline", "timeline", "occupancy"} | DRAM_FIGURES
 VOID = {"meta", "input", "br", "link"}
 
 
@@ -92,6 +93,7 @@ def test_page_says_what_it_merged() -> None:
 def test_a_run_without_a_profile_has_no_figures_over_time() -> None:
     page = _Page(render_report(make_run(3, profile=False)))
     assert "timeline" not in page.ids
+    assert "dram_banks" not in page.ids
     assert "cycles" in page.ids
 
 
@@ -118,9 +120,12 @@ def test_fused_layers_stand_in_the_table_and_say_so() -> None:
 def test_an_ideal_memory_leaves_no_empty_figure() -> None:
     run = make_run(3, steps=4)
     assert run.profile is not None
-    profile = replace(run.profile, dram_traffic=run.profile.dram_traffic[:0], buffer_occupancy={})
+    profile = replace(
+        run.profile, dram_traffic=run.profile.dram_traffic[:0], buffer_occupancy={}, dram_banks={}, dram_state_ps={}
+    )
     page = _Page(render_report(replace(run, profile=profile)))
     figures = json.loads("".join(page.data["script#figures"]))
-    assert set(figures) == FIGURES - {"bandwidth", "occupancy"}
+    assert set(figures) == FIGURES - DRAM_FIGURES - {"occupancy"}
     assert set(figures) <= set(page.ids)
-    assert "bandwidth" not in page.ids
+    assert not set(page.ids) & DRAM_FIGURES
+    assert "DRAM" not in page.data["h2"]
