@@ -64,7 +64,7 @@ def find_preset(role: str, source: str | Path, key: str | None = None, where: ob
     known = {preset.stem: preset for preset in sorted((resource_folder("hw_configs") / role).glob("*.yaml"))}
     if text in known:
         return known[text]
-    near = difflib.get_close_matches(text, known, n=1)
+    near = difflib.get_close_matches(text.lower(), known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ConfigError(
         f"is no preset and no file ({hint}see `accelsim list {_LISTED_AS[role]}`)",

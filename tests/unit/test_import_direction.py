@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(accelsim.__file__).parent
 
 LAYERS = (
-    {"units", "errors", "jit", "resources", "strict_yaml"},
+    {"units", "errors", "jit", "resources", "atomic_file", "strict_yaml"},
     {"result"},
     {"config", "workload"},
     {"mapping"},
