@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accelsim.mapping.address_pattern import AddressPattern
-from accelsim.mapping.tiling import Tiling, TilingProblem
 from accelsim.units import bits_to_bytes, ceil_div
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from accelsim.mapping.address_pattern import AddressPattern
+    from accelsim.mapping.tiling import Tiling, TilingProblem
 
 Bytes = NDArray[np.bool_]
 
@@ -89,7 +93,9 @@ def input_bytes(problem: TilingProblem, block: Block, first: int, channels: int,
     return needed
 
 
-def matrix_bytes(rows: range, cols: range, matrices: list[int], shape: tuple[int, int], bits: int, region: int) -> Bytes:
+def matrix_bytes(
+    rows: range, cols: range, matrices: list[int], shape: tuple[int, int], bits: int, region: int
+) -> Bytes:
     """Bytes of a stretch of some matrices that lie one after the other, row by row."""
     needed = np.zeros(region, bool)
     row_bytes = bits_to_bytes(shape[1] * bits)

@@ -35,12 +35,15 @@ class InputPart:
         Place of the stretch on the channel axis of the layer's input.
     producer
         Output of the stage that makes it, with that stage's index; None for an input of the graph.
+    in_order
+        Whether its pixels come in the order in which the producer makes them.
     """
 
     address: int
     first_channel: int
     channels: int
     producer: tuple[int, OutputTiles] | None
+    in_order: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ class ArrayAddresses:
         Address of the weights, or of the second feature map of a matrix product.
     weight_producer
         Stage that makes the second feature map of a matrix product.
-    weight_matrices
-        Matrices of the second feature map of a product, which lie row by row; 0 for weights, which lie tile by tile.
+    matrices
+        Per group of a product of feature maps its matrix of the first and of the second one, which lie row by row;
+        None for weights, which lie tile by tile.
     ofmap, psum
         Addresses of the results and of spilled partial sums.
     """
@@ -64,7 +68,7 @@ class ArrayAddresses:
     ifmap: tuple[InputPart, ...]
     weight: int | None
     weight_producer: tuple[int, OutputTiles] | None
-    weight_matrices: int
+    matrices: tuple[NDArray[np.int64], NDArray[np.int64]] | None
     ofmap: int | None
     psum: int
 
@@ -165,13 +169,15 @@ class ArrayStage:
         )
         tiles = self._tiles("ifmap", 0, allocated, self._released_ifmap(visits, allocated, width), fetch)
         ready = self._ready_fraction(visits)
-        dependences = [
-            Dependence(stage, output.drains_until(ready))
-            for stage, output in {
-                part.producer[0]: part.producer for part in self.addresses.ifmap if part.producer
-            }.values()
-        ]
-        return tiles.after(*dependences)
+        dependences: dict[int, Dependence] = {}
+        for part in self.addresses.ifmap:
+            if part.producer:
+                stage, output = part.producer
+                drained = output.drains_until(ready if part.in_order else np.ones(len(ready)))
+                if stage in dependences:
+                    drained = np.maximum(drained, dependences[stage].drained)
+                dependences[stage] = Dependence(stage, drained)
+        return tiles.after(*dependences.values())
 
     def _matrices(self, visits: TileVisits) -> NDArray[np.int64]:
         """Whole matrices in each tile: the groups of a batched product."""
@@ -215,10 +221,20 @@ class ArrayStage:
         begin = np.clip(channels[0] - part.first_channel, 0, part.channels)[owner]
         end = np.clip(channels[1] - part.first_channel, 0, part.channels)[owner]
         runs = band_runs(part.address, self.problem.grid, picked, (begin, end), part.channels, self.problem.ifmap_bits)
-        if not self.groups_are_channels:
+        if self.addresses.matrices is not None:
             matrix = bits_to_bytes(part.channels * self.problem.ifmap_bits) * self.problem.dims.m
-            runs["base"] += visits.group[owner] * self.tiling.groups * matrix
-            runs["outer_count"], runs["outer_stride"] = self._matrices(visits)[owner], matrix
+            return self._repeat_per_matrix(visits, owner, runs, self.addresses.matrices[0] * matrix)
+        return owner, runs
+
+    def _repeat_per_matrix(
+        self, visits: TileVisits, owner: NDArray[np.int64], runs: NDArray[np.void], starts: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.void]]:
+        """Repeat the runs of one matrix for every group of their tile, each moved to where its matrix starts."""
+        counts = self.blocks.group_extent(visits.group)[owner]
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        group = np.repeat(visits.group[owner] * self.tiling.groups, counts) + within
+        owner, runs = np.repeat(owner, counts), np.repeat(runs, counts)
+        runs["base"] += starts[group]
         return owner, runs
 
     def _ready_fraction(self, visits: TileVisits) -> NDArray[np.float64]:
@@ -242,9 +258,12 @@ class ArrayStage:
         if address is None:
             bits, fetch = np.zeros_like(bits), AddressPattern.empty(len(bits))
         else:
-            stored = self.addresses.weight_matrices == 0
-            runs = self.blocks.stored_runs("weight", address) if stored else self._matrix_runs(address, visits, n, k)
-            fetch = AddressPattern.gather([(np.arange(len(runs)), runs)], len(runs))
+            owner = np.arange(len(bits))
+            if self.addresses.matrices is None:
+                runs = self.blocks.stored_runs("weight", address)
+            else:
+                owner, runs = self._matrix_runs(address, visits, n, k, self.addresses.matrices[1])
+            fetch = AddressPattern.gather([(owner, runs)], len(bits))
         released = _sum_per_set(bits, visits.set_index, len(visits.set_last_block))
         tiles = self._tiles("weight", 1, bits, released, fetch)
         if self.addresses.weight_producer is None:
@@ -253,18 +272,19 @@ class ArrayStage:
         return tiles.after(Dependence(stage, output.drains_until(np.ones(len(bits)))))
 
     def _matrix_runs(
-        self, address: int, visits: TileVisits, n: NDArray[np.int64], k: NDArray[np.int64]
-    ) -> NDArray[np.void]:
-        """Runs of the second feature map of a product, which lies row by row along k."""
-        row = bits_to_bytes(self.problem.dims.n * self.problem.weight_bits)
-        matrix = visits.group * self.tiling.groups % self.addresses.weight_matrices
-        first_row = matrix * self.problem.dims.k + visits.dims["k"] * self.tiling.k
+        self,
+        address: int,
+        visits: TileVisits,
+        n: NDArray[np.int64],
+        k: NDArray[np.int64],
+        matrices: NDArray[np.int64],
+    ) -> tuple[NDArray[np.int64], NDArray[np.void]]:
+        """Runs of the second feature map of a product, which lies row by row along k, with the tile of each."""
+        dims, bits = self.problem.dims, self.problem.weight_bits
         first = visits.dims["n"] * self.tiling.n
-        channels = (first, first + n)
-        runs = pixel_runs(address, first_row, k, channels, self.problem.dims.n, self.problem.weight_bits)
-        runs["outer_count"] = self.blocks.group_extent(visits.group)
-        runs["outer_stride"] = self.problem.dims.k * row
-        return runs
+        runs = pixel_runs(address, visits.dims["k"] * self.tiling.k, k, (first, first + n), dims.n, bits)
+        starts = matrices * dims.k * bits_to_bytes(dims.n * bits)
+        return self._repeat_per_matrix(visits, np.arange(len(n)), runs, starts)
 
     @cached_property
     def output_tiles(self) -> OutputTiles:

@@ -7,11 +7,9 @@ the streamed length plus the skew of filling and draining the array. A fold alwa
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Literal
 
-if TYPE_CHECKING:
-    from accelsim.config.schema import Dim
-
+Dim = Literal["m", "n", "k"]
 DIMS: tuple[Dim, ...] = ("m", "n", "k")
 RELEVANT_DIMS: dict[str, tuple[Dim, ...]] = {"ifmap": ("m", "k"), "weight": ("n", "k"), "psum": ("m", "n")}
 """Dimensions that index each operand of a product ``(m, k) x (k, n)``."""

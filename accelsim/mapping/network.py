@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from accelsim.errors import MappingError
 from accelsim.mapping.array_stage import ArrayAddresses, ArrayStage, InputPart
@@ -31,9 +34,12 @@ from accelsim.workload.operators import Conv, Gemm, MatMul
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from accelsim.config.schema import HardwareConfig, Operand
     from accelsim.mapping.tiling import Tiling
     from accelsim.workload.graph import LayerGraph
+    from accelsim.workload.operators import Shape
 
 
 @dataclass(frozen=True)
@@ -69,12 +75,15 @@ class NetworkMapping:
         Tile graph of each stage.
     placement
         Where each tensor lies in DRAM.
+    parts_of
+        What each feature map is made of.
     """
 
     graph: LayerGraph
     stages: tuple[Stage, ...]
     tiles: tuple[StageTiles, ...]
     placement: Placement
+    parts_of: dict[str, tuple[Part, ...]]
 
 
 def map_network(
@@ -97,21 +106,25 @@ def map_network(
     MappingError
         When a layer fits into the buffers by no tiling, a mapping given by hand does not fit, or the DRAM is too small.
     """
-    mapper = _NetworkMapper(graph, hardware, memory)
-    mapper.check_operand_widths()
-    mapper.check_given_tiles()
-    blocks: dict[int, BlockSequence] = {}
-    for stage in mapper.stages:
-        if stage.on_array:
-            blocks[stage.index] = BlockSequence(mapper.problem(stage), mapper.tiling(stage))
-        if progress:
-            progress((stage.index + 1) / len(mapper.stages))
-    placement = place(mapper.demands(blocks), memory.capacity_bytes)
-    tiles: list[StageTiles] = []
-    for stage in mapper.stages:
-        plan = mapper.plan(stage, blocks.get(stage.index), placement, tiles)
-        tiles.append(mapper.stage_tiles(stage, plan))
-    return NetworkMapping(graph, mapper.stages, tuple(tiles), placement)
+    barred: set[str] = set()
+    while True:
+        mapper = _NetworkMapper(graph, hardware, memory, frozenset(barred))
+        try:
+            return mapper.network_mapping(progress)
+        except _NoRoomError as error:
+            kept = [mapper.lives[name] for name in mapper.kept_during(error.stage)]
+            if not kept:
+                raise error.reason from None
+            barred.add(max(kept, key=lambda life: (life.bits, life.name)).name)
+
+
+class _NoRoomError(Exception):
+    """A stage does not fit beside the feature maps that are kept on chip; `reason` is what the user is told."""
+
+    def __init__(self, stage: Stage, reason: MappingError) -> None:
+        super().__init__(str(reason))
+        self.stage = stage
+        self.reason = reason
 
 
 _ARRAY_OPERANDS: tuple[Operand, Operand, Operand] = ("ifmap", "weight", "psum")
@@ -124,10 +137,39 @@ class _NetworkMapper:
     graph: LayerGraph
     hardware: HardwareConfig
     memory: MemoryInterface
+    barred: frozenset[str]
+    """Feature maps that may not stay on chip, because something else would not fit beside them."""
+
+    def network_mapping(self, progress: Callable[[float], None] | None) -> NetworkMapping:
+        """Map all stages."""
+        self.check_operand_widths()
+        self.check_given_tiles()
+        blocks: dict[int, BlockSequence] = {}
+        for stage in self.stages:
+            if stage.on_array:
+                blocks[stage.index] = BlockSequence(self.problem(stage), self.tiling(stage))
+            if progress:
+                progress((stage.index + 1) / len(self.stages))
+        placement = place(self.demands(blocks), self.memory.capacity_bytes)
+        tiles: list[StageTiles] = []
+        for stage in self.stages:
+            plan = self.plan(stage, blocks.get(stage.index), placement, tiles)
+            tiles.append(self.stage_tiles(stage, plan))
+        return NetworkMapping(self.graph, self.stages, tuple(tiles), placement, self._plan[1])
 
     @cached_property
+    def _plan(self) -> tuple[tuple[Stage, ...], dict[str, tuple[Part, ...]]]:
+        return plan_stages(self.graph, {name: self.bits_of(name) for name in self.graph.tensors})
+
+    @property
     def stages(self) -> tuple[Stage, ...]:
-        return plan_stages(self.graph)
+        """What is run."""
+        stages = self._plan[0]
+        if not stages:
+            raise MappingError(
+                "has nothing to run, only views and joins of feature maps", where=self.graph.source or self.graph.name
+            )
+        return stages
 
     @cached_property
     def _solutions(self) -> dict[TilingProblem, Tiling | None]:
@@ -136,12 +178,22 @@ class _NetworkMapper:
     # -- widths ---------------------------------------------------------------------------------------------------
 
     def bits_of(self, tensor: str) -> int:
-        """Stored bits per element of a feature map."""
-        stated = self.graph.tensors[tensor].bits
-        if stated is not None:
-            return stated
-        made_here = self.graph.producer(tensor) is not None
-        return self.hardware.precision.ofmap_bits if made_here else self.hardware.precision.ifmap_bits
+        """Stored bits per element of a feature map; a view has those of what it shows."""
+        return self._bits[tensor]
+
+    @cached_property
+    def _bits(self) -> dict[str, int]:
+        precision, bits = self.hardware.precision, {}
+        for tensor in self.graph.inputs:
+            bits[tensor.name] = precision.ifmap_bits if tensor.bits is None else tensor.bits
+        for layer in self.graph.layers:
+            stated = self.graph.tensors[layer.output].bits
+            if layer.op == "view":
+                stated = bits[layer.inputs[0]]
+            elif layer.op == "concat" and stated is None:
+                stated = max(bits[name] for name in layer.inputs)
+            bits[layer.output] = precision.ofmap_bits if stated is None else stated
+        return bits
 
     def _tensor_bits(self, tensor: str) -> int:
         return self.graph.tensors[tensor].elements * self.bits_of(tensor)
@@ -174,15 +226,25 @@ class _NetworkMapper:
     def lives(self) -> dict[str, FeatureMapLife]:
         """Every tensor that owns memory, from the stage that makes it to the last that reads it (inputs from -1)."""
         last = {root: stage.index for stage in self.stages for root in stage.roots}
+        last |= dict.fromkeys(self._results, len(self.stages) - 1)
         lives = {}
         for tensor in self.graph.inputs:
             lives[tensor.name] = FeatureMapLife(
                 tensor.name, self._tensor_bits(tensor.name), 0, last.get(tensor.name, 0)
             )
         for stage in self.stages:
-            until = last.get(stage.output, len(self.stages) - 1)
+            until = last.get(stage.output, stage.index)
             lives[stage.output] = FeatureMapLife(stage.output, self._tensor_bits(stage.output), stage.index, until)
         return lives
+
+    @cached_property
+    def _results(self) -> set[str]:
+        """Owners of the memory of the network's results, which have to be in DRAM at the end."""
+        return {part.root for tensor in self.graph.outputs for part in self._plan[1][tensor.name]}
+
+    def kept_during(self, stage: Stage) -> list[str]:
+        """Feature maps that are kept on chip while a stage runs."""
+        return [name for name, last in self.kept.items() if self.lives[name].first <= stage.index <= last]
 
     @cached_property
     def kept(self) -> dict[str, int]:
@@ -190,9 +252,8 @@ class _NetworkMapper:
         buffer = self.hardware.buffer_of("ofmap")
         if not self.hardware.mapping.keep_on_chip or self.hardware.buffer_of("ifmap") != buffer:
             return {}
-        read = {root for stage in self.stages for root in stage.roots}
         made = {stage.output for stage in self.stages}
-        lives = [life for name, life in self.lives.items() if name in read and name in made]
+        lives = [life for name, life in self.lives.items() if name in made - self._results - self.barred]
         capacity = self.hardware.sram[buffer].capacity_bytes * BITS_PER_BYTE
         return choose_kept(lives, [self._working_bits(stage, buffer) for stage in self.stages], capacity)
 
@@ -209,9 +270,8 @@ class _NetworkMapper:
     def _free_bits(self, stage: Stage) -> dict[str, int]:
         """Space per buffer that is left to the tiles of a stage."""
         free = {name: buffer.capacity_bytes * BITS_PER_BYTE for name, buffer in self.hardware.sram.items()}
-        for name, last in self.kept.items():
-            if self.lives[name].first <= stage.index <= last:
-                free[self.hardware.buffer_of("ofmap")] -= self.lives[name].bits
+        for name in self.kept_during(stage):
+            free[self.hardware.buffer_of("ofmap")] -= self.lives[name].bits
         return free
 
     # -- tilings --------------------------------------------------------------------------------------------------
@@ -281,36 +341,44 @@ class _NetworkMapper:
             order = next(order for order in ORDERS if "".join(order) == given.order)
             found = best_retention(problem, order, **sizes)
             if found is None:
-                raise MappingError(
+                reason = MappingError(
                     f"the tile m {sizes['m']}, n {sizes['n']}, k {sizes['k']} does not fit into the buffers",
                     where=self.hardware.name,
                     key=f"mapping.layers.{stage.layer.name}",
                 )
+                raise _NoRoomError(stage, reason)
             return found
         if problem not in self._solutions:
             self._solutions[problem] = search_tiling(problem)
         solution = self._solutions[problem]
         if solution is None:
-            raise self._does_not_fit(stage, problem)
+            raise _NoRoomError(stage, self._does_not_fit(stage, problem))
         return solution
 
     def _does_not_fit(self, stage: Stage, problem: TilingProblem) -> MappingError:
         needed = smallest_footprint(problem)
         for name, bits, free in zip(self.hardware.sram, needed, problem.space.free_bits, strict=True):
             if bits > free:
-                return MappingError(
-                    f"layer {stage.layer.name!r} fits into buffer {name!r} by no tiling: the smallest tiles need "
-                    f"{ceil_div(bits, BITS_PER_BYTE)} bytes, it has {max(free, 0) // BITS_PER_BYTE} bytes",
-                    where=self.hardware.name,
-                    key=f"sram.{name}.capacity_kib",
-                    value=self.hardware.sram[name].capacity_kib,
-                )
+                return self._too_small(stage, name, bits)
         return MappingError(
             f"layer {stage.layer.name!r} fits into the buffers in more than {MOST_BLOCKS_AT_ALL} tiles only",
             where=self.hardware.name,
             key="sram",
-            value={name: free // BITS_PER_BYTE for name, free in zip(self.hardware.sram, problem.space.free_bits, strict=True)},
+            value={
+                name: free // BITS_PER_BYTE
+                for name, free in zip(self.hardware.sram, problem.space.free_bits, strict=True)
+            },
             allowed="buffers of more bytes",
+        )
+
+    def _too_small(self, stage: Stage, buffer: str, bits: int) -> MappingError:
+        capacity = self.hardware.sram[buffer]
+        return MappingError(
+            f"layer {stage.layer.name!r} fits into buffer {buffer!r} by no tiling: the smallest tiles need "
+            f"{ceil_div(bits, BITS_PER_BYTE)} bytes, it has {capacity.capacity_bytes} bytes",
+            where=self.hardware.name,
+            key=f"sram.{buffer}.capacity_kib",
+            value=capacity.capacity_kib,
         )
 
     # -- placement ------------------------------------------------------------------------------------------------
@@ -334,10 +402,10 @@ class _NetworkMapper:
         return demands
 
     def _stored_bytes(self, tensor: str) -> int:
-        """Bytes of a feature map in DRAM, every pixel rounded up to whole bytes."""
-        record = self.graph.tensors[tensor]
-        channels = channels_of(record.shape)
-        return record.elements // channels * bits_to_bytes(channels * self.bits_of(tensor))
+        """Bytes of a feature map in DRAM, every pixel (of a matrix: every row) rounded up to whole bytes."""
+        record, bits = self.graph.tensors[tensor], self.bits_of(tensor)
+        runs = channels_of(record.shape), record.shape[-1]
+        return max(record.elements // run * bits_to_bytes(run * bits) for run in runs)
 
     # -- tile graphs ----------------------------------------------------------------------------------------------
 
@@ -349,27 +417,33 @@ class _NetworkMapper:
         if blocks is None:
             return self._vector_stage(stage, placement, producers)
         regions = placement.regions
+        convolution = isinstance(stage.layer.operator, Conv)
+        whole_rows = not convolution and len(stage.inputs[0]) == 1
         ifmap = tuple(
-            InputPart(regions[part.root].address, part.first_channel, part.channels, producers.get(part.root))
+            InputPart(
+                regions[part.root].address,
+                part.first_channel,
+                blocks.problem.dims.k if whole_rows else part.channels,
+                producers.get(part.root),
+                part.in_order,
+            )
             for part in stage.inputs[0]
             if part.root not in self.kept
         )
-        weight, matrices = stage.layer.weight, 0
+        weight, matrices = stage.layer.weight, None
         if isinstance(stage.layer.operator, MatMul):
             weight = stage.inputs[1][0].root
-            shape = self.graph.input_shapes(stage.layer)[1]
-            matrices = self.graph.tensors[stage.layer.inputs[1]].elements // (shape[-1] * shape[-2])
+            matrices = matrices_of_groups(self.graph.input_shapes(stage.layer), blocks.problem.dims.groups)
         weight_on_chip = weight in self.kept
         addresses = ArrayAddresses(
             ifmap=ifmap,
             weight=None if weight_on_chip else regions[weight].address,
             weight_producer=producers.get(weight) if matrices and not weight_on_chip else None,
-            weight_matrices=matrices,
+            matrices=matrices,
             ofmap=None if stage.output in self.kept else regions[stage.output].address,
             psum=regions[_psum_name(stage)].address if _psum_name(stage) in regions else 0,
         )
         buffers = tuple(self.hardware.buffer_of(operand) for operand in _ARRAY_OPERANDS)
-        convolution = isinstance(stage.layer.operator, Conv)
         return ArrayStage(blocks, addresses, buffers, groups_are_channels=convolution)  # type: ignore[arg-type]
 
     def _vector_stage(
@@ -377,16 +451,22 @@ class _NetworkMapper:
     ) -> VectorStage:
         parts = [part for parts in stage.inputs for part in parts]
         inputs = tuple(
-            StreamedInput(placement.regions[part.root].address, self._part_bytes(part), producers.get(part.root))
-            for part in parts
+            StreamedInput(
+                placement.regions[part.root].address,
+                bits_to_bytes(self._tensor_bits(part.tensor)),
+                producers.get(part.root),
+                part.in_order,
+            )
+            for part in {part.tensor: part for part in parts}.values()
             if part.root not in self.kept
         )
         free = self._free_bits(stage)
         buffers = (self.hardware.buffer_of("ifmap"), self.hardware.buffer_of("ofmap"))
         in_dram = stage.output not in self.kept
         shape = self.graph.tensors[stage.output].shape
-        return VectorStage(
+        plan = VectorStage(
             operations=self.graph.vector_operations(stage.layer),
+            elements=self.graph.tensors[stage.output].elements,
             lanes=self.hardware.vector_unit.lanes,
             inputs=inputs,
             input_bits=sum(self._tensor_bits(part.tensor) for part in parts),
@@ -397,9 +477,12 @@ class _NetworkMapper:
             free_bits=(free[buffers[0]], free[buffers[1]]),
             copies=tuple(2 if self.hardware.sram[name].double_buffer else 1 for name in buffers),  # type: ignore[arg-type]
         )
-
-    def _part_bytes(self, part: Part) -> int:
-        return bits_to_bytes(self._tensor_bits(part.tensor))
+        if not plan.fits:
+            held = plan.held_bits(plan.tiles)
+            shared = buffers[0] == buffers[1]
+            number = 0 if shared or held[0] > plan.free_bits[0] else 1
+            raise _NoRoomError(stage, self._too_small(stage, buffers[number], sum(held) if shared else held[number]))
+        return plan
 
     def stage_tiles(self, stage: Stage, plan: ArrayStage | VectorStage) -> StageTiles:
         """The tile graph of a stage."""
@@ -424,6 +507,16 @@ class _NetworkMapper:
             mapping_efficiency=efficiency,
             mapping=description | {"kept_on_chip": kept},
         )
+
+
+def matrices_of_groups(shapes: tuple[Shape, ...], groups: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Per group of a product of feature maps the matrix that it takes of each, leading dimensions broadcast."""
+    leading = [shape[:-2] for shape in shapes]
+    if groups == 1:
+        return np.zeros(1, np.int64), np.zeros(1, np.int64)
+    joint = np.broadcast_shapes(*leading)
+    first, second = (np.broadcast_to(np.arange(math.prod(dims)).reshape(dims), joint).ravel() for dims in leading)
+    return first, second
 
 
 def _psum_name(stage: Stage) -> str:

@@ -2,18 +2,21 @@
 
 A *stage* is a layer that the array or the vector unit runs, together with the layers fused into its drain: functions
 of one element (activation, folded batch normalisation, arithmetic with a constant) whose input nobody else reads.
-Views change addresses only. A concatenation along the channels costs nothing either: its readers fetch each part from
-where its producer left it. Any other concatenation is a copy.
+Views change addresses only. A concatenation along the channels costs nothing either where its readers can fetch each
+part from where its producer left it; views and matrix products cannot. Any other concatenation is a copy.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from accelsim.workload.operators import Concat, Conv, Elementwise, Gemm, MatMul, Normalisation
+from accelsim.workload.operators import Concat, Conv, Elementwise, Gemm, MatMul, Normalisation, View
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from accelsim.workload.graph import Layer, LayerGraph
 
 CHANNEL_AXIS = 1
@@ -31,12 +34,15 @@ class Part:
         Name of the tensor that owns the memory: an input of the graph or the output of a stage.
     first_channel, channels
         Place of the stretch on the reader's channel axis.
+    in_order
+        Whether its pixels come in the order in which the owner's are made; a view may mix them.
     """
 
     tensor: str
     root: str
     first_channel: int
     channels: int
+    in_order: bool = True
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,18 @@ class Stage:
         return tuple(dict.fromkeys(part.root for parts in self.inputs for part in parts))
 
 
-def plan_stages(graph: LayerGraph) -> tuple[Stage, ...]:
-    """Cut a graph into stages, in topological order."""
+def plan_stages(graph: LayerGraph, bits: Mapping[str, int]) -> tuple[tuple[Stage, ...], dict[str, tuple[Part, ...]]]:
+    """Cut a graph into stages, in topological order; also the parts that each feature map is made of.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    bits
+        Stored bits per element of every feature map: maps of unequal width are joined by a copy.
+    """
     fused_into = _fused_layers(graph)
-    free = {layer.name for layer in graph.layers if _is_free_concat(graph, layer)}
+    free = {layer.name for layer in graph.layers if _is_free_concat(graph, layer, bits)}
     stages: list[Stage] = []
     parts_of: dict[str, tuple[Part, ...]] = {}
     for tensor in graph.inputs:
@@ -85,7 +99,7 @@ def plan_stages(graph: LayerGraph) -> tuple[Stage, ...]:
     for layer in graph.layers:
         if layer.op == "view":
             source = parts_of[layer.inputs[0]]
-            parts_of[layer.output] = (_whole(graph, layer.output, source[0].root),)
+            parts_of[layer.output] = (_seen_anew(graph, layer.output, source[0]),)
         elif layer.name in free:
             parts_of[layer.output] = _joined([parts_of[name] for name in layer.inputs])
         elif layer.name not in fused_into.values():
@@ -95,7 +109,15 @@ def plan_stages(graph: LayerGraph) -> tuple[Stage, ...]:
             stages.append(Stage(len(stages), layer, fused, output, inputs))
             for follower in (layer, *fused):
                 parts_of[follower.output] = (_whole(graph, follower.output, output),)
-    return tuple(stages)
+    return tuple(stages), parts_of
+
+
+def _seen_anew(graph: LayerGraph, tensor: str, source: Part) -> Part:
+    """A view of a feature map: its pixels keep their order where it only cuts or renames channels."""
+    seen, owner = graph.tensors[tensor], graph.tensors[source.tensor]
+    pixels = [entry.elements // channels_of(entry.shape) for entry in (seen, owner)]
+    part = _whole(graph, tensor, source.root)
+    return replace(part, in_order=source.in_order and pixels[0] == pixels[1])
 
 
 def _whole(graph: LayerGraph, tensor: str, root: str) -> Part:
@@ -111,7 +133,7 @@ def _joined(inputs: list[tuple[Part, ...]]) -> tuple[Part, ...]:
     joined: list[Part] = []
     first = 0
     for parts in inputs:
-        joined += [Part(part.tensor, part.root, first + part.first_channel, part.channels) for part in parts]
+        joined += [replace(part, first_channel=first + part.first_channel) for part in parts]
         first += sum(part.channels for part in parts)
     return tuple(joined)
 
@@ -148,9 +170,16 @@ def _fused_chain(layer: Layer, fused_into: dict[str, str], graph: LayerGraph) ->
     return tuple(chain)
 
 
-def _is_free_concat(graph: LayerGraph, layer: Layer) -> bool:
-    if not isinstance(layer.operator, Concat):
+def _is_free_concat(graph: LayerGraph, layer: Layer, bits: Mapping[str, int]) -> bool:
+    if not isinstance(layer.operator, Concat) or any(bits[name] != bits[layer.output] for name in layer.inputs):
         return False
     rank = len(graph.tensors[layer.output].shape)
     along_channels = rank == 4 and layer.operator.axis % rank == CHANNEL_AXIS
-    return along_channels and not any(reader.op == "view" for reader in graph.consumers(layer.output))
+    return along_channels and all(_reads_parts(graph, reader, layer) for reader in graph.consumers(layer.output))
+
+
+def _reads_parts(graph: LayerGraph, reader: Layer, concat: Layer) -> bool:
+    """Whether a layer can take a joined map from where its parts lie; products need rows in one piece."""
+    if isinstance(reader.operator, Gemm):
+        return math.prod(graph.tensors[concat.output].shape[2:]) == 1 and not reader.operator.per_position
+    return not isinstance(reader.operator, MatMul | View)

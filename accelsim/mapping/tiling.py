@@ -23,8 +23,7 @@ from accelsim.units import ceil_div
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from accelsim.config.schema import Dim
-    from accelsim.mapping.dataflow import Dataflow
+    from accelsim.mapping.dataflow import Dataflow, Dim
     from accelsim.workload.operators import GemmDims
 
 IFMAP, WEIGHT, PSUM = 0, 1, 2
@@ -224,7 +223,8 @@ def tiling_cost(problem: TilingProblem, tiling: Tiling) -> TilingCost:
         _kernel_record(problem, 0), one.orders[0], sizes, one.k_channels[0], one.m_pixels[0], tiling.groups,
         tiling.retention,
     )  # fmt: skip
-    return TilingCost(int(cycles), *(int(size) for size in traffic), (int(held[0]), int(held[1]), int(held[2])))
+    ifmap, weight, results, psum = (int(size) for size in traffic)
+    return TilingCost(int(cycles), ifmap, weight, results, psum, (int(held[0]), int(held[1]), int(held[2])))
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,14 @@ class StreamedInput:
         Where it lies.
     producer
         Output of the stage that makes it, with that stage's index; None for an input of the graph.
+    in_order
+        Whether its pixels come in the order in which the producer makes them.
     """
 
     address: int
     size_bytes: int
     producer: tuple[int, OutputTiles] | None
+    in_order: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,9 @@ class VectorStage:
     Parameters
     ----------
     operations
-        Element operations.
+        Element operations; a copy has none.
+    elements
+        Elements of the output, each of which takes a lane for a cycle even if it is only copied.
     lanes
         Operations per cycle.
     inputs
@@ -66,6 +71,7 @@ class VectorStage:
     """
 
     operations: int
+    elements: int
     lanes: int
     inputs: tuple[StreamedInput, ...]
     input_bits: int
@@ -83,6 +89,34 @@ class VectorStage:
     @cached_property
     def tiles(self) -> int:
         """Number of tiles: as many as the buffers ask for, and enough to overlap."""
+        number = self._wanted_tiles
+        while number < self._most_tiles and not self._fit(self.held_bits(number)):
+            number = min(number + max(number // 8, 1), self._most_tiles)
+        return number
+
+    @property
+    def fits(self) -> bool:
+        """Whether the tiles fit into the buffers; where not, no smaller ones would."""
+        return self._fit(self.held_bits(self.tiles))
+
+    @property
+    def _most_tiles(self) -> int:
+        """Tiles beyond which none gets smaller."""
+        return max(self._wanted_tiles, self.output_bits, *(entry.size_bytes for entry in self.inputs))
+
+    def held_bits(self, tiles: int) -> tuple[int, int]:
+        """Most bits that inputs and output hold when cut into so many tiles."""
+        largest = sum(ceil_div(entry.size_bytes, tiles) for entry in self.inputs) * BITS_PER_BYTE
+        return min(self.copies[0], tiles) * largest, min(self.copies[1], tiles) * ceil_div(self.output_bits, tiles)
+
+    def _fit(self, held: tuple[int, int]) -> bool:
+        if self.buffers[0] == self.buffers[1]:
+            return sum(held) <= self.free_bits[0]
+        return held[0] <= self.free_bits[0] and held[1] <= self.free_bits[1]
+
+    @property
+    def _wanted_tiles(self) -> int:
+        """Tiles by the total sizes alone, rounding of the single tile left out."""
         fetched, made = self._fetched_bytes * BITS_PER_BYTE, self.output_bits
         if self.buffers[0] == self.buffers[1]:
             needed = ceil_div(self.copies[0] * fetched + self.copies[1] * made, max(self.free_bits[0], 1))
@@ -101,7 +135,7 @@ class VectorStage:
     @property
     def compute_cycles(self) -> NDArray[np.int64]:
         """Cycles of the vector unit per tile."""
-        return np.diff(self._cuts(ceil_div(self.operations, self.lanes)))
+        return np.diff(self._cuts(ceil_div(max(self.operations, self.elements), self.lanes)))
 
     def _tiles(self, operand: str, number: int, bits: NDArray[np.int64], fetch: AddressPattern) -> OperandTiles:
         steps = np.arange(self.tiles)
@@ -124,7 +158,8 @@ class VectorStage:
             return None
         owner = np.arange(self.tiles)
         total = np.zeros(self.tiles, np.int64)
-        parts, dependences = [], {}
+        parts = []
+        dependences: dict[int, Dependence] = {}
         ready = (owner + 1) / self.tiles
         for entry in self.inputs:
             cuts = self._cuts(entry.size_bytes)
@@ -132,7 +167,10 @@ class VectorStage:
             total += np.diff(cuts)
             if entry.producer:
                 stage, output = entry.producer
-                dependences[stage] = Dependence(stage, output.drains_until(ready))
+                drained = output.drains_until(ready if entry.in_order else np.ones(self.tiles))
+                if stage in dependences:
+                    drained = np.maximum(drained, dependences[stage].drained)
+                dependences[stage] = Dependence(stage, drained)
         tiles = self._tiles("ifmap", 0, total * BITS_PER_BYTE, AddressPattern.gather(parts, self.tiles))
         return tiles.after(*dependences.values())
 
