@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from accelsim.errors import InputError
 from accelsim.training.gates import Decision, RecurrentGate, scale_by_gate
 from accelsim.training.networks import BasicBlock, ConvNorm, Recipe, global_mean, resnet_blocks
 
@@ -67,6 +68,19 @@ class GatedResNet(GatedNetwork):
     def gated_modules(self) -> list[BasicBlock]:
         """All blocks but the first."""
         return [block for block in self.blocks if isinstance(block, BasicBlock)][1:]
+
+    def load_plain(self, weights: dict[str, Tensor]) -> None:
+        """Take over the trained weights of `accelsim.training.networks.resnet_cifar` of the same depth."""
+        last = len(self.blocks) + 2
+        places = {"0": "stem", str(last): "head"} | {str(i + 1): f"blocks.{i}" for i in range(len(self.blocks))}
+        renamed = {}
+        for name, values in weights.items():
+            number, _, rest = name.partition(".")
+            renamed[f"{places.get(number, number)}.{rest}"] = values
+        own = {name for name in self.state_dict() if not name.startswith("gates.")}
+        if set(renamed) != own:
+            raise InputError("is no plain network of the same depth", where="backbone", value=len(weights))
+        self.load_state_dict(renamed, strict=False)
 
     def forward(self, images: Tensor) -> Answer:
         """Logits (n, 10) and the decisions on all blocks but the first."""
@@ -169,6 +183,7 @@ def _recipe(build: Callable[[], GatedNetwork]) -> GatedRecipe:
 
 
 GATED_RECIPES = {
+    "resnet20_gated": _recipe(lambda: GatedResNet(20)),
     "resnet38_gated": _recipe(lambda: GatedResNet(38)),
     "resnet38_channel_gated": _recipe(lambda: GatedResNet(38, channel_gates=True)),
     "resnet74_gated": _recipe(lambda: GatedResNet(74)),

@@ -135,7 +135,7 @@ class Recipe:
 
 
 RECIPES = {
-    "fashion_cnn": Recipe(fashion_cnn, "fashion_mnist", epochs=8, margin=2),
+    "fashion_cnn": Recipe(fashion_cnn, "fashion_mnist", epochs=16, margin=2),
     "lenet_cifar": Recipe(lenet_cifar, epochs=30, rate=0.05, margin=2),
     "vgg7_cifar": Recipe(vgg7_cifar),
     "resnet20_cifar": Recipe(lambda: resnet_cifar(20)),

@@ -12,8 +12,9 @@ import typer
 
 from accelsim.errors import AccelsimError, InputError
 from accelsim.training.augment import Batches
+from accelsim.training.checkpoint import load_checkpoint
 from accelsim.training.datasets import NORMALISATIONS, load_dataset
-from accelsim.training.gated_networks import GATED_RECIPES, GatedNetwork, share_of_work
+from accelsim.training.gated_networks import GATED_RECIPES, GatedNetwork, GatedResNet, share_of_work
 from accelsim.training.gates import Budget
 from accelsim.training.train import Schedule, console, train_network
 
@@ -29,7 +30,7 @@ _GATE_IMAGES = 12_800  # a hundred steps: the gates start out open
 
 def train_gated(
     name: str, train_set: ImageSet, test_set: ImageSet, out: Path, schedule: Schedule, budgets: tuple[int, ...],
-    epochs: int | None = None, joint_epochs: int | None = None,
+    epochs: int | None = None, joint_epochs: int | None = None, backbone: Path | None = None,
 ) -> GatedNetwork:  # fmt: skip
     """Train the backbone, the gates, and then both for each budget in turn; every stage keeps its checkpoint in `out`.
 
@@ -47,11 +48,13 @@ def train_gated(
         Percent of the computation, in the order of training.
     epochs, joint_epochs
         Epochs of the backbone and of each budget, instead of the recipe's.
+    backbone
+        Checkpoint of the plain ResNet of the same depth, whose weights stand in for the training of the backbone.
 
     Raises
     ------
     InputError
-        When no network has this name.
+        When no network has this name, or the backbone is not that of this network.
     """
     if name not in GATED_RECIPES:
         raise InputError("no gated network has this name", where="NAME", value=name, allowed=", ".join(GATED_RECIPES))
@@ -68,9 +71,12 @@ def train_gated(
         train_network(f"{name}_{suffix}", model, steps, batches, place, objective)
         report(f"{name}_{suffix}", model, open_budget, test_set, schedule.device)
 
-    model.gating = False
-    stage("backbone", recipe.backbone, train_set, backbone_objective, epochs)
-    model.gating = True
+    if backbone is None:
+        model.gating = False
+        stage("backbone", recipe.backbone, train_set, backbone_objective, epochs)
+        model.gating = True
+    else:
+        _load_backbone(model, backbone)
     model.requires_grad_(requires_grad=False)
     model.gates.requires_grad_(requires_grad=True)
     stage("gates", recipe.gates, train_set.head(_GATE_IMAGES), open_budget.objective)
@@ -78,6 +84,12 @@ def train_gated(
     for budget in budgets:
         stage(str(budget), recipe.joint, train_set, replace(open_budget, target=budget / 100).objective, joint_epochs)
     return model
+
+
+def _load_backbone(model: GatedNetwork, checkpoint: Path) -> None:
+    if not isinstance(model, GatedResNet):
+        raise InputError("only gated ResNets start from a plain network", where="backbone", value=str(checkpoint))
+    model.load_plain(load_checkpoint(checkpoint)["model"])
 
 
 def backbone_objective(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
@@ -106,6 +118,7 @@ def main(
     budgets: Annotated[str, typer.Option(help="Percent of the computation, falling.")] = "100,75,50,35",
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the backbone.")] = None,
     joint_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each budget.")] = None,
+    backbone: Annotated[Path | None, typer.Option(help="Checkpoint of a plain ResNet to start from.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch; more is rarely faster here.")] = 1,
@@ -115,7 +128,7 @@ def main(
     try:
         targets = _parse_budgets(budgets)
         train_set, test_set = (load_dataset("cifar10", data, split) for split in ("train", "test"))
-        train_gated(name, train_set, test_set, out, Schedule(seed, device), targets, epochs, joint_epochs)
+        train_gated(name, train_set, test_set, out, Schedule(seed, device), targets, epochs, joint_epochs, backbone)
     except AccelsimError as problem:
         console.print(str(problem), style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(problem.exit_code)

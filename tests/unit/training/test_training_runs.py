@@ -222,6 +222,18 @@ def test_gated_resnets_have_the_weights_of_the_zoo_and_count_all_their_work() ->
     assert sum(weight.numel() for weight in weights) == sum(graph.parameters(layer) for layer in convolutions)
 
 
+def test_a_gated_resnet_takes_over_a_plain_one() -> None:
+    exercised(plain := resnet_cifar(14))
+    model = GatedResNet(14).eval()
+    model.load_plain(plain.state_dict())
+    model.gating = False
+    images = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(model(images)[0], plain(images))
+    with pytest.raises(InputError, match="no plain network of the same depth"):
+        model.load_plain(resnet_cifar(20).state_dict())
+
+
 def test_gates_are_hard_and_let_gradients_through() -> None:
     probability = torch.tensor([0.2, 0.5, 0.7], requires_grad=True)
     hard = decide(probability)
