@@ -87,6 +87,16 @@ class Dram:
         """Requests that have not been accepted into a queue yet."""
         return int(self._memory.channel[:, lo.CH_OFFERED].sum())
 
+    def prepare(self) -> None:
+        """Compile the kernels, or load them from the cache, so that what follows takes only the time of simulating."""
+        nothing = np.zeros(0, np.int64)
+        one = np.zeros(1, np.int64)
+        memory = self._memory
+        offer(
+            memory.config, memory.fields, memory.channel, memory.offers, memory.ring, nothing, one, 0, 0, one
+        )  # fmt: skip
+        self._run(0, stop=False, drain=False)
+
     def submit(
         self,
         transfer: int,

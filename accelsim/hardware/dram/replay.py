@@ -61,7 +61,7 @@ class ReplayResult:
     bandwidth_gb_per_s
         Bytes of all requests over the time until the last one was completed.
     kernel_s
-        Wall time of the simulation alone.
+        Wall time of the simulation alone, kernels compiled before.
     activity, banks, traffic, command_log, spec
         The data behind it; not part of the JSON form.
     """
@@ -115,6 +115,7 @@ def replay_trace(
     if not isinstance(trace, MemoryTrace):
         trace = read_trace(Path(trace))
     dram = Dram(config, keep_commands=commands_path is not None)
+    dram.prepare()
     start = time.perf_counter()
     end_ps = _serve(dram, trace)
     kernel_s = time.perf_counter() - start
