@@ -122,7 +122,8 @@ def networks(draw: st.DrawFn) -> LayerGraph:
 def _operators(draw: st.DrawFn, shapes: dict[str, Shape], source: str) -> tuple[Operator, tuple[str, ...]]:
     shape = shapes[source]
     if len(shape) != 4:
-        return draw(st.sampled_from([Gemm(5), Gemm(3, per_position=True), Activation()])), (source,)
+        flat: list[Operator] = [Gemm(5), Gemm(3, per_position=True), Activation()]
+        return draw(st.sampled_from(flat)), (source,)
     kind = draw(st.sampled_from(["conv", "conv", "pool", "sum", "concat", "function", "view", "gemm"]))
     alike = [name for name, other in shapes.items() if len(other) == 4 and other[0::2] == shape[0::2]]
     joinable = [name for name in alike if shapes[name][3] == shape[3]]

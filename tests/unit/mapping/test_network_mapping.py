@@ -41,7 +41,7 @@ def network(*layers: Layer, inputs: tuple[Tensor, ...] = (X,)) -> LayerGraph:
     return LayerGraph("net", inputs, layers)
 
 
-def mapped(graph: LayerGraph, **settings: Any) -> NetworkMapping:
+def mapped(graph: LayerGraph, **settings: Any) -> NetworkMapping:  # noqa: ANN401 - the settings of a machine
     config = machine(**settings)
     return map_network(graph, config, _memory_interface(config, Dram(config.dram)))
 
@@ -52,7 +52,8 @@ def read_times(mapping: NetworkMapping, stage: int, operand: str, tensor: str) -
     region = mapping.placement.regions[tensor]
     times = [covered(tiles.fetch, tile, region.address, region.size_bytes) for tile in range(len(tiles))]
     assert sum(entry.sum() for entry in times) == tiles.fetch.tile_bytes.sum(), "reads outside of the tensor"
-    return np.sum(times, axis=0)
+    total: np.ndarray = np.sum(times, axis=0)
+    return total
 
 
 # -- what stays on chip -----------------------------------------------------------------------------------------------

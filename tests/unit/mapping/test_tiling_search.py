@@ -67,13 +67,13 @@ def test_smallest_footprint_of_a_shared_buffer(name: str, dataflow: str) -> None
     dataflow=st.sampled_from(["WS", "OS", "IS"]),
     objective=st.sampled_from(["latency", "dram_traffic", "compute_cycles"]),
     sizes=st.tuples(*[st.integers(64, 4096)] * 3),
-    shared=st.booleans(),
+    layout=st.sampled_from([UNIFIED, SEPARATE]),
     copies=st.integers(1, 2),
 )
 def test_what_the_search_finds_fits(
-    name: str, dataflow: str, objective: str, sizes: tuple[int, int, int], shared: bool, copies: int
+    name: str, dataflow: str, objective: str, sizes: tuple[int, int, int], layout: tuple[int, int, int], copies: int
 ) -> None:
-    room = space(UNIFIED, sum(sizes), copies=copies) if shared else space(SEPARATE, *sizes, copies=copies)
+    room = space(layout, *((sum(sizes),) if layout == UNIFIED else sizes), copies=copies)
     problem = problem_of(*LAYERS[name], dataflow=dataflow, space=room, objective=objective)
     tiling = search_tiling(problem)
     if tiling is None:
