@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import accelsim
+from accelsim.config.loader import load_hardware
+from accelsim.hardware.dram.tables import resolve
 from accelsim.resources import resource_folder
 
 CHECKOUT = Path(__file__).parents[2]
@@ -121,12 +123,30 @@ def test_every_dependency_has_a_lower_bound_and_a_pin_within_it() -> None:
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), text
 
 
+def readme_blocks(language: str) -> list[str]:
+    text = (CHECKOUT / "README.md").read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
 def test_readme_opens_with_the_two_commands() -> None:
-    blocks = re.findall(r"^```sh\n(.*?)^```", (CHECKOUT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    first, second = blocks[:2]
+    first, second = readme_blocks("sh")[:2]
     for block in (first, second):
         assert "python3 -m venv .venv" in block
         assert "-c .ci/constraints.txt" in block
     assert "accelsim run" in first
     assert "'.[test]'" in second
     assert "pytest" in second
+
+
+def test_the_machine_in_the_readme_is_one(tmp_path: Path) -> None:
+    (block,) = readme_blocks("yaml")
+    (tmp_path / "machine.yaml").write_text(block, "utf-8")
+    config = load_hardware(tmp_path / "machine.yaml")
+    assert list(config.sram) == ["global_buffer"]
+    assert resolve(config.dram).config.channels == 2
+
+
+@pytest.mark.slow
+def test_the_python_in_the_readme_runs(tmp_path: Path) -> None:
+    (block,) = readme_blocks("python")
+    assert " cycles, " in run(sys.executable, "-c", block, folder=tmp_path)
