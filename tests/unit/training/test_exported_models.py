@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from small_networks import STRUCTURE, compute, random_images, random_network
+from random_networks import STRUCTURE, compute, random_images, random_network
 
 from accelsim.training.evaluate import open_session
 from accelsim.training.onnx_build import build_onnx

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from small_networks import random_images, random_network
+from random_networks import random_images, random_network
 
 from accelsim.errors import WorkloadError
 from accelsim.training.decision_trace import DecisionTrace, GatedBlock, load_trace, save_trace
