@@ -106,7 +106,7 @@ def load_mapping(path: Path, error: type[InputError]) -> dict[str, Any]:
     if document is None:
         raise error("is empty", where=path, allowed="a mapping of keys to values")
     if not isinstance(document, dict):
-        kind = {list: "a list", str: "text"}.get(type(document), f"the value {document}")
+        kind = {"list": "a list", "str": "text"}.get(type(document).__name__, f"the value {document}")
         raise error(f"holds {kind}, not a mapping of keys to values", where=path)
     for key in document:
         if not isinstance(key, str):
