@@ -46,6 +46,7 @@ def problem_of(
         ofmap_run_channels=dims.groups * dims.n if window else dims.n,
         dram_bytes_per_cycle=bytes_per_cycle,
         burst_bytes=64,
+        dram_latency_cycles=0,
         objective=objective,
     )
 

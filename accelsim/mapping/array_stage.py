@@ -309,6 +309,7 @@ class ArrayStage:
         return OutputTiles(
             tiles=self._tiles("psum", 2, bits, released, fetch),
             last_step=self._step_of_block[visits.last_block],
+            delay_cycles=self.blocks.cycles_behind[visits.last_block],
             drain=AddressPattern.gather(drained, len(bits)),
             spilled_before=self._drains_before(visits, first_visit),
             first_pixel=np.where(complete, first_pixel, output_pixels),

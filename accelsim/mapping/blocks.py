@@ -105,6 +105,16 @@ class BlockSequence:
         return total
 
     @cached_property
+    def cycles_behind(self) -> NDArray[np.int64]:
+        """Cycles per block that its last results still travel through the array when the next block follows."""
+        flow = self.problem.dataflow
+        stream = self._indices[1][flow.stream_dim]
+        if flow.accumulates_in_array or not streams_through(self.problem, self.tiling):
+            return np.zeros_like(stream)
+        goes_on: NDArray[np.bool_] = stream < self.trips[flow.stream_dim] - 1
+        return goes_on * flow.epilogue_cycles(self.problem.rows, self.problem.cols)
+
+    @cached_property
     def visits(self) -> dict[str, TileVisits]:
         """Tiles of each operand under its retention level."""
         levels = zip(RELEVANT_DIMS, self.tiling.retention, strict=True)

@@ -91,6 +91,9 @@ class OutputTiles:
         Space and, for partial sums that were spilled, the fetch; sets retire when their tiles have been drained.
     last_step
         Per tile the step after which it is drained.
+    delay_cycles
+        Per tile the cycles from the end of that step until its last result has left the array: not 0 where the next
+        block follows on its heels, so that the results travel while that one computes.
     drain
         Where it goes in DRAM; tiles of no runs stay on chip.
     spilled_before
@@ -104,6 +107,7 @@ class OutputTiles:
 
     tiles: OperandTiles
     last_step: NDArray[np.int64]
+    delay_cycles: NDArray[np.int64]
     drain: AddressPattern
     spilled_before: NDArray[np.int64]
     first_pixel: NDArray[np.int64]

@@ -188,6 +188,7 @@ class VectorStage:
         return OutputTiles(
             tiles=self._tiles("psum", 1, bits, AddressPattern.empty(self.tiles)),
             last_step=owner,
+            delay_cycles=np.zeros(self.tiles, np.int64),
             drain=drain,
             spilled_before=np.zeros(self.tiles, np.int64),
             first_pixel=self._cuts(self.output_pixels)[:-1],

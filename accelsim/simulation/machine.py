@@ -248,14 +248,14 @@ class Machine:
                     yield env.timeout(end - int(env.now))
                 if cycles:
                     self._trace.add(unit, number, step, begin, end, 0)
-                self._finish_step(number, run, step, drains.get(step, ()))
+                self._finish_step(number, run, step, cycle, drains.get(step, ()))
             timing.end_cycle = cycle
             self._waits["compute"] = ""
             self._release_kept(number)
             self._stage_ended(number)
         self.finished = True
 
-    def _finish_step(self, number: int, run: _StageRun, step: int, drained: Sequence[int]) -> None:
+    def _finish_step(self, number: int, run: _StageRun, step: int, cycle: int, drained: Sequence[int]) -> None:
         """Give back the input sets that the step was the last to use, send off the results that it completed."""
         for stream in run.inputs.values():
             done = stream.retired.value
@@ -264,7 +264,10 @@ class Machine:
                     stream.buffer.give_back(released)
                 stream.retired.finish(done)
         for tile in drained:
-            self._drain(number, run, tile)
+            if delay := int(run.stage.output.delay_cycles[tile]):
+                self._env.process(self._drain_at(cycle + delay, number, run, tile))
+            else:
+                self._drain(number, run, tile)
 
     def _release_kept(self, number: int) -> None:
         """Give back the feature maps kept on chip that this stage was the last to read."""
@@ -273,6 +276,11 @@ class Machine:
                 self._buffers[run.stage.kept_in].give_back(run.stage.kept_bits)
 
     # -- data out -------------------------------------------------------------------------------------------------
+
+    def _drain_at(self, cycle: int, number: int, run: _StageRun, tile: int) -> Generator[simpy.Event, None, None]:
+        """Send off an output tile whose last results leave the array in `cycle`."""
+        yield self._env.timeout(max(self._clock.ps_of(cycle) - int(self._env.now), 0))
+        self._drain(number, run, tile)
 
     def _drain(self, number: int, run: _StageRun, tile: int) -> None:
         """Send an output tile on its way; its room is free once the memory has taken it."""

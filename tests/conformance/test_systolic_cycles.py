@@ -93,3 +93,6 @@ def test_stream_cut_into_blocks_does_not_drain_the_array(rows: int, cols: int, m
     assert [run.entered[first] for first in range(tile, m, tile)] == begins[1:].tolist(), (
         "each block begins as it enters"
     )
+    ends = np.cumsum(blocks.compute_cycles) + blocks.cycles_behind
+    lasts = [min(first + tile, m) - 1 for first in range(0, m, tile)]
+    assert [run.left[last] + 1 for last in lasts] == ends.tolist(), "and is done when its last result has left"
