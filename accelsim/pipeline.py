@@ -95,7 +95,10 @@ def _memory_interface(config: HardwareConfig, device: Dram) -> MemoryInterface:
     """
     cycles_per_s = config.pe_array.clock.frequency_khz * 1_000
     bytes_per_cycle = device.peak_bandwidth_gb_per_s * BYTES_PER_GB / cycles_per_s
-    return MemoryInterface(bytes_per_cycle, device.burst_bytes, device.capacity_bytes)
+    timings = device.spec.timings[0]
+    latency_ps = (timings["RCD"] + timings["CL"] + timings["BL"]) * device.clock_ps
+    latency_cycles = config.pe_array.clock.cycle_at(latency_ps)
+    return MemoryInterface(bytes_per_cycle, device.burst_bytes, latency_cycles, device.capacity_bytes)
 
 
 def _read_errors(config: HardwareConfig, memory: Dram, seed: int) -> ReadErrors | None:

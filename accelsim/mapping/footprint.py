@@ -136,6 +136,14 @@ def band_pixels(bands: NDArray[np.void]) -> NDArray[np.int64]:
     return pixels
 
 
+def band_stretches(bands: NDArray[np.void], width: int) -> NDArray[np.int64]:
+    """Stretches of neighbouring pixels that each band of a feature map `width` pixels wide consists of."""
+    rows, columns = bands["row_end"] - bands["row_begin"], band_columns(bands)
+    by_row = np.where(columns == width, np.minimum(rows, 1), rows)
+    stretches: NDArray[np.int64] = np.where(bands["col_step"] > 1, rows * columns, by_row)
+    return stretches
+
+
 def band_columns(bands: NDArray[np.void]) -> NDArray[np.int64]:
     """Columns of each band that are needed."""
     columns: NDArray[np.int64] = -(-(bands["col_end"] - bands["col_begin"]) // bands["col_step"])

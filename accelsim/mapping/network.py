@@ -52,12 +52,15 @@ class MemoryInterface:
         Peak bandwidth per cycle of the array.
     burst_bytes
         Bytes of one access.
+    latency_cycles
+        Cycles of the array from a read of a closed row to its data, on an idle memory.
     capacity_bytes
         Size.
     """
 
     bytes_per_cycle: float
     burst_bytes: int
+    latency_cycles: int
     capacity_bytes: int
 
 
@@ -305,6 +308,7 @@ class _NetworkMapper:
             ofmap_run_channels=dims.groups * dims.n if convolution else dims.n,
             dram_bytes_per_cycle=self.memory.bytes_per_cycle,
             burst_bytes=self.memory.burst_bytes,
+            dram_latency_cycles=self.memory.latency_cycles,
             objective=self.hardware.mapping.objective,
         )
 

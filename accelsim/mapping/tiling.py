@@ -4,7 +4,8 @@ A *block* is the part of a product ``(m, k) x (k, n)`` whose operands are in the
 by three loops. An operand with *retention level* p keeps, besides the current block, all its blocks that the loops at
 position p and further in will visit (uneven mapping, as ZigZag calls it); it is fetched again whenever a loop further
 out that indexes it moves on. The search is exhaustive over the candidates, one compiled kernel, and every figure it
-ranks by is exact but for two: latency assumes the peak DRAM bandwidth, and bursts that start aligned.
+ranks by is exact but for the time that transfers take: it assumes the peak bandwidth of the DRAM, half a burst lost at
+the begin of every run of bytes, and the latency of an idle memory for each set of tiles that has to be waited for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.mapping.dataflow import DIMS
-from accelsim.mapping.footprint import PixelGrid, band_pixels, block_pixels, block_sizes
+from accelsim.mapping.footprint import PixelGrid, band_pixels, band_stretches, block_pixels, block_sizes
 from accelsim.mapping.tiling_kernel import MOST_BUFFERS, PROBLEM_DTYPE, SLACK, best_tiling, candidate_cost
 from accelsim.units import ceil_div
 
@@ -78,8 +79,8 @@ class TilingProblem:
         Whether input and output travel to DRAM; False where they stay on chip.
     ifmap_run_channels, ofmap_run_channels
         Channels that lie side by side in memory, groups included.
-    dram_bytes_per_cycle, burst_bytes
-        Peak bandwidth and access granularity of the DRAM.
+    dram_bytes_per_cycle, burst_bytes, dram_latency_cycles
+        Peak bandwidth, access granularity and unloaded latency of the DRAM.
     objective
         ``latency``, ``dram_traffic`` or ``compute_cycles``.
     """
@@ -101,6 +102,7 @@ class TilingProblem:
     ofmap_run_channels: int
     dram_bytes_per_cycle: float
     burst_bytes: int
+    dram_latency_cycles: int
     objective: str
 
     @property
@@ -232,10 +234,13 @@ class _Candidates:
     """Block sizes to try, and what part of the input feature map follows from each m and k."""
 
     m: NDArray[np.int64]
-    m_pixels: NDArray[np.int64]  # (sizes, 3): largest block, all blocks, all blocks less the rows held from before
+    m_pixels: NDArray[np.int64]
+    """(sizes, 4): pixels of the largest block, of all blocks, of all blocks less the rows held from before, and the
+    number of runs in memory that the blocks are made of."""
     n: NDArray[np.int64]
     k: NDArray[np.int64]
-    k_channels: NDArray[np.int64]  # (sizes, 2): most channels that a block touches, sum over the blocks
+    k_channels: NDArray[np.int64]
+    """(sizes, 2): most channels that a block touches, and the sum over the blocks."""
     groups: NDArray[np.int64]
     orders: NDArray[np.int64]
 
@@ -250,10 +255,12 @@ def _candidates(
     flow, grid = problem.dataflow, problem.grid
     side = {flow.row_dim: problem.rows, flow.col_dim: problem.cols}
     m = m or block_sizes(grid, side.get("m", 1))
-    pixels = np.empty((len(m), 3), np.int64)
+    pixels = np.empty((len(m), 4), np.int64)
     for row, size in enumerate(m):
-        per_block = block_pixels(grid.bands(size), ceil_div(grid.output_pixels, size))
-        pixels[row] = per_block.max(), per_block.sum(), band_pixels(grid.fresh_bands(size)).sum()
+        bands = grid.bands(size)
+        per_block = block_pixels(bands, ceil_div(grid.output_pixels, size))
+        fresh = band_pixels(grid.fresh_bands(size)).sum()
+        pixels[row] = per_block.max(), per_block.sum(), fresh, band_stretches(bands, grid.width).sum()
     k = k or sorted({*_sizes(problem.dims.k, problem.taps), *_sizes(problem.dims.k, side.get("k", problem.taps))})
     return _Candidates(
         m=np.array(m, dtype=np.int64),
@@ -343,6 +350,7 @@ def _kernel_record(problem: TilingProblem, most_blocks: int) -> NDArray[np.void]
         "ifmap_run": problem.ifmap_run_channels,
         "ofmap_run": problem.ofmap_run_channels,
         "burst_bytes": problem.burst_bytes,
+        "dram_latency": problem.dram_latency_cycles,
         "most_blocks": most_blocks,
         "buffers": len(space.free_bits),
         "buffer": space.index,

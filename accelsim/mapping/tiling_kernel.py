@@ -42,6 +42,7 @@ PROBLEM_DTYPE = np.dtype(
         ("ifmap_run", "i8"),
         ("ofmap_run", "i8"),
         ("burst_bytes", "i8"),
+        ("dram_latency", "i8"),
         ("most_blocks", "i8"),
         ("buffers", "i8"),
         ("buffer", "i8", 3),
@@ -102,9 +103,9 @@ def _loads(operand, level, order, trips):
 
 @kernel
 def _ifmap_cost(p, level, order, trips, channels, pixels, group_trips, group_size):
-    """Bits held in the buffer and bytes read from DRAM; `channels` and `pixels` as in `_Candidates`."""
+    """Bits held, bytes read, bytes on the bus, cycles of waiting; `channels` and `pixels` as in `_Candidates`."""
     if not p["ifmap_in_dram"]:
-        return 0, 0
+        return 0, 0, 0, 0
     loads, repeats, moving = _loads(0, level, order, trips)
     held_pixels, held_channels, all_channels, m_inside = pixels[0], channels[0], channels[1], False
     for position in range(level, 3):
@@ -115,12 +116,15 @@ def _ifmap_cost(p, level, order, trips, channels, pixels, group_trips, group_siz
     copies = p["copies"][0] if loads * group_trips > 1 else 1
     held = copies * group_size * held_pixels * held_channels * p["ifmap_bits"]
     all_pixels = pixels[2] if m_inside or moving == 0 else pixels[1]
-    return held, repeats * all_pixels * _ceil(p["groups"] * all_channels * p["ifmap_bits"], 8)
+    read = repeats * all_pixels * _ceil(p["groups"] * all_channels * p["ifmap_bits"], 8)
+    on_bus = _on_bus(read, group_size * channels[0], p["ifmap_run"], p["ifmap_bits"], p["burst_bytes"])
+    on_bus += repeats * group_trips * pixels[3] * p["burst_bytes"] // 2  # a run begins anywhere in its first burst
+    return held, read, on_bus, loads * group_trips * p["dram_latency"] // p["copies"][0]
 
 
 @kernel
 def _weight_cost(p, level, order, trips, sizes, group_trips, group_size):
-    """Bits held in the buffer and bytes read from DRAM."""
+    """Bits held in the buffer, bytes read from DRAM, cycles of waiting for it."""
     loads, repeats, _ = _loads(1, level, order, trips)
     held_n, held_k = sizes[1], sizes[2]
     for position in range(level, 3):
@@ -130,7 +134,9 @@ def _weight_cost(p, level, order, trips, sizes, group_trips, group_size):
             held_k = p["extents"][2]
     copies = p["copies"][1] if loads * group_trips > 1 else 1
     elements = p["groups"] * p["extents"][1] * p["extents"][2]
-    return copies * group_size * held_n * held_k * p["weight_bits"], repeats * _ceil(elements * p["weight_bits"], 8)
+    held = copies * group_size * held_n * held_k * p["weight_bits"]
+    waiting = loads * group_trips * p["dram_latency"] // p["copies"][1]
+    return held, repeats * _ceil(elements * p["weight_bits"], 8), waiting
 
 
 @kernel
@@ -182,21 +188,25 @@ def _best_levels(
     """Best retention levels of one order and block size: (least primary figure, key, levels)."""
     group_trips, group_size = groups
     ends = pixels[0] * channels[0] * p["ifmap_bits"] * p["ifmap_in_dram"] + sizes[1] * sizes[2] * p["weight_bits"]
-    ends = group_size * (ends + sizes[0] * sizes[1] * p["ofmap_bits"] * p["ofmap_in_dram"]) / 8 / bandwidth
+    ends = (
+        group_size * (ends + sizes[0] * sizes[1] * p["ofmap_bits"] * p["ofmap_in_dram"]) / 8 / bandwidth
+        + p["dram_latency"]
+    )
     held = np.empty(3, np.int64)
     least, best_key, best = np.inf, np.inf, (3, 3, 3)
     for ifmap_level in range(4):
         if not _worth_a_level(0, ifmap_level, order, trips):
             continue
-        held[0], read = _ifmap_cost(p, ifmap_level, order, trips, channels, pixels, group_trips, group_size)
-        read_on_bus = _on_bus(read, group_size * channels[0], p["ifmap_run"], p["ifmap_bits"], p["burst_bytes"])
-
+        held[0], _, read_on_bus, wait_in = _ifmap_cost(
+            p, ifmap_level, order, trips, channels, pixels, group_trips, group_size
+        )
         if objective == 1 and read_on_bus > worst:
             continue
         for weight_level in range(4):
             if not _worth_a_level(1, weight_level, order, trips):
                 continue
-            held[1], weights = _weight_cost(p, weight_level, order, trips, sizes, group_trips, group_size)
+            held[1], weights, wait_w = _weight_cost(p, weight_level, order, trips, sizes, group_trips, group_size)
+            least_cycles = max(compute, wait_in, wait_w)
             if objective == 1 and read_on_bus + weights > worst:
                 continue
             for psum_level in range(4):
@@ -209,7 +219,7 @@ def _best_levels(
                     continue
                 out_on_bus = _on_bus(results, group_size * sizes[1], p["ofmap_run"], p["ofmap_bits"], p["burst_bytes"])
                 moved = float(read_on_bus + weights + out_on_bus + spilled)
-                latency = max(float(compute), moved / bandwidth) + ends
+                latency = max(float(least_cycles), moved / bandwidth) + ends
                 primary = (latency, moved, float(compute))[objective]
                 key = np.round(np.log(max(latency if objective == 1 else moved, 1.0)) / SLACK)
                 least = min(least, primary)
@@ -227,8 +237,8 @@ def candidate_cost(record, order, sizes, channels, pixels, group_size, levels):
         trips[dim] = _ceil(p["extents"][dim], sizes[dim])
     group_trips = _ceil(p["groups"], group_size)
     compute, continues = _compute_cycles(p, order, trips, sizes, group_size)
-    ifmap, read = _ifmap_cost(p, levels[0], order, trips, channels, pixels, group_trips, group_size)
-    weight, weights = _weight_cost(p, levels[1], order, trips, sizes, group_trips, group_size)
+    ifmap, read, _, _ = _ifmap_cost(p, levels[0], order, trips, channels, pixels, group_trips, group_size)
+    weight, weights, _ = _weight_cost(p, levels[1], order, trips, sizes, group_trips, group_size)
     psum, results, spilled = _psum_cost(p, levels[2], order, trips, sizes, group_trips, group_size, continues)
     return compute, (read, weights, results, spilled), (ifmap, weight, psum)
 
