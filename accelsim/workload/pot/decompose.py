@@ -87,8 +87,15 @@ def decompose_network(
             layers.append(PlainLayer(name, array.astype(np.float32), reason))
         done += array.size
     if not any(isinstance(layer, PotLayer) for layer in layers):
-        raise WorkloadError("no weight array can be decomposed", where=where, key=layers[0].name if layers else None)
+        raise _nothing_to_decompose(layers, where)
     return PotWeights(network, tuple(layers), parameters)
+
+
+def _nothing_to_decompose(layers: Sequence[PotLayer | PlainLayer], where: object) -> WorkloadError:
+    first = next((layer for layer in layers if isinstance(layer, PlainLayer)), None)
+    if first is None:
+        return WorkloadError("has no weights", where=where)
+    return WorkloadError(f"no weight array can be decomposed: {first.reason}", where=where, key=first.name)
 
 
 def decompose_layer(weights: Weights, name: str = "weights", parameters: PotParameters | None = None) -> PotLayer:

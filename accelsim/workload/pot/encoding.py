@@ -120,7 +120,7 @@ def _index_shape(layout: SliceLayout, index: Index) -> tuple[int, ...]:
 
 def _named(levels: Levels, layout: SliceLayout, index: Index) -> Mask:
     """Index, one truth value per bit."""
-    nonzero = levels != 0
+    nonzero: Mask = levels != 0
     if index == "element":
         return nonzero
     rows: Mask = nonzero.any(axis=2)
@@ -134,8 +134,10 @@ def _named(levels: Levels, layout: SliceLayout, index: Index) -> Mask:
 
 def _spread(named: Mask, layout: SliceLayout, index: Index) -> Mask:
     """Index spread to one truth value per coefficient."""
+    if index == "element":
+        return named
+    rows = named
     if index == "group":
-        named = named.repeat(GROUP_FILTERS, axis=0)[: layout.filters].reshape(layout.all_slices, layout.rows)
-    if index != "element":
-        return np.repeat(named[..., None], layout.basis, axis=2)
-    return named
+        rows = named.repeat(GROUP_FILTERS, axis=0)[: layout.filters].reshape(layout.all_slices, layout.rows)
+    elements: Mask = rows[..., None].repeat(layout.basis, axis=2)
+    return elements

@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -92,7 +92,7 @@ class FileHeader(Record):
     version: int
     network: str
     parameters: ParametersRecord
-    layers: tuple[PotLayerRecord | PlainLayerRecord, ...] = Field(min_length=1)
+    layers: tuple[Annotated[PotLayerRecord | PlainLayerRecord, Field(discriminator="kind")], ...] = Field(min_length=1)
 
 
 def to_arrays(weights: PotWeights) -> Arrays:
@@ -188,10 +188,11 @@ def load_arrays(path: Path) -> Arrays:
     if path.is_dir():
         raise WorkloadError("is a directory, not a file", where=path)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise WorkloadError("is one array, not an npz archive of arrays", where=path)
-            return {name: archive[name] for name in archive.files}
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.lib.npyio.NpzFile):
+                return {name: archive[name] for name in archive.files}
+            raise WorkloadError("is one array, not an npz archive of arrays", where=path)
     except FileNotFoundError:
         raise WorkloadError("no such file", where=path) from None
     except PermissionError as problem:

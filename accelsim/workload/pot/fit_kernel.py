@@ -55,13 +55,21 @@ def round_to_powers(values, lowest, highest, rounded):
 
 
 @kernel
+def _square_sum(values, first):
+    total = 0.0
+    for index in range(first, values.size):
+        total += values[index] * values[index]
+    return total
+
+
+@kernel
 def _column_scale(column):
     """Factor that makes the binary logarithms of a column whole numbers on average; 1 for a column of zeros."""
     total, count = 0.0, 0
     for value in column:
         if value != 0.0:
             logarithm = math.log2(abs(value))
-            total += np.round(logarithm) - logarithm
+            total += round(logarithm) - logarithm
             count += 1
     return 2.0 ** (total / count) if count else 1.0
 
@@ -123,7 +131,7 @@ def _squared_cutoff(columns, rcond):
     """Square of the smallest singular value that counts, given orthogonal columns."""
     largest = 0.0
     for column in range(columns.shape[0]):
-        largest = max(largest, np.sum(columns[column] ** 2))
+        largest = max(largest, _square_sum(columns[column], 0))
     return largest * rcond**2
 
 
@@ -132,7 +140,7 @@ def _triangularise(work, size):
     """Householder reflections that clear the first `size` columns (rows of `work`) below their diagonal."""
     rows = work.shape[1]
     for column in range(size):
-        norm = math.sqrt(np.sum(work[column, column:] ** 2))
+        norm = math.sqrt(_square_sum(work[column], column))
         if norm == 0.0:
             continue
         diagonal = -math.copysign(norm, work[column, column])
@@ -170,9 +178,9 @@ def solve_basis(coefficients, weights, rcond, work, basis):
     error = 0.0
     basis[:, :] = 0.0
     for target in range(size):
-        error += np.sum(work[size + target] ** 2)
+        error += _square_sum(work[size + target], 0)
         for direction in range(size):
-            square = np.sum(columns[direction] ** 2)
+            square = _square_sum(columns[direction], 0)
             if square <= cutoff:
                 continue
             dot = 0.0
@@ -194,16 +202,18 @@ def solve_coefficients(basis, weights, rcond, coefficients):
     cutoff = _squared_cutoff(columns, rcond)
     inverse = np.zeros((size, size))  # [coefficient column, weight column]
     for direction in range(size):
-        square = np.sum(columns[direction] ** 2)
+        square = _square_sum(columns[direction], 0)
         if square <= cutoff:
             continue
         for column in range(size):
             for source in range(size):
                 inverse[column, source] += columns[direction, column] * turned[direction, source] / square
     for column in range(size):
-        coefficients[column] = 0.0
-        for source in range(size):
-            coefficients[column] += inverse[column, source] * weights[source]
+        for row in range(weights.shape[1]):
+            total = 0.0
+            for source in range(size):
+                total += inverse[column, source] * weights[source, row]
+            coefficients[column, row] = total
 
 
 @kernel
@@ -221,7 +231,10 @@ def sparsify(coefficients, theta, row_theta):
             if total < row_theta or abs(coefficients[column, row]) < theta:
                 coefficients[column, row] = 0.0
             after[column] += coefficients[column, row] != 0.0
-    return np.any((before > 0) & (after == 0))
+    emptied = False
+    for column in range(size):
+        emptied |= before[column] > 0 and after[column] == 0
+    return emptied
 
 
 @kernel

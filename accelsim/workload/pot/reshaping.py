@@ -111,16 +111,23 @@ def plain_reason(shape: Shape) -> str | None:
 def slice_layout(shape: Shape) -> SliceLayout:
     """Cut a weight array for which `plain_reason` is None."""
     rows = ceil_div(math.prod(shape[1:]), BASIS_SIZE)
-    per_slice = rows_per_slice(rows, BASIS_SIZE)
+    is_kernel = shape[2:] == (BASIS_SIZE, BASIS_SIZE)
+    per_slice = rows_per_slice(rows, BASIS_SIZE, divide=is_kernel)
     return SliceLayout(tuple(shape), ceil_div(rows, per_slice), per_slice)
 
 
-def rows_per_slice(rows: int, columns: int) -> int:
-    """Rows of the slices into which a matrix is cut.
+def rows_per_slice(rows: int, columns: int, *, divide: bool) -> int:
+    """Rows of the slices into which a matrix is cut, at most 64 per column where that is possible.
 
-    A matrix of at most 64 rows per column stays whole. A larger one gets the largest product of its last prime factors
-    that keeps to this bound. Where there is none, slices of equal size, filled with zeros behind the last row: this is
-    also what the published table of row lengths (4096 to 8 slices of 171 rows, ...) amounts to.
+    Parameters
+    ----------
+    rows, columns
+        Size of the matrix.
+    divide
+        Whether slices shall divide the matrix, as those of 3 x 3 kernels do: they get the largest product of its last
+        prime factors that keeps to the bound. Otherwise, and where there is none, slices are equal and as few as
+        possible, zeros behind the last row: the published table for 1 x 1 kernels (4096 inputs to 8 slices of 171 rows,
+        1280 to 3 of 143, ...) is this rule.
     """
     most = MOST_ROWS_PER_COLUMN * columns
     if rows in PRESET_ROWS and columns == BASIS_SIZE:
@@ -128,7 +135,7 @@ def rows_per_slice(rows: int, columns: int) -> int:
     if rows <= most:
         return rows
     product, tail = 1, 0
-    for factor in reversed(_prime_factors(rows)):
+    for factor in reversed(_prime_factors(rows)) if divide else ():
         product *= factor
         if product > most:
             break
