@@ -11,7 +11,8 @@ from accelsim.energy.table import load_energy_table
 from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.dram.read_errors import ReadErrors
-from accelsim.mapping.network import MemoryInterface, map_network
+from accelsim.mapping.layer_tiler import MemoryInterface
+from accelsim.mapping.network import map_network
 from accelsim.simulation.simulator import run_stages
 from accelsim.units import BYTES_PER_GB
 from accelsim.workload.loader import load_workload
