@@ -105,7 +105,8 @@ class GatedDenseNet(GatedNetwork):
     """Small DenseNet whose layers, all but the first, can be skipped: their features are then zeros.
 
     Layers are convolution, normalisation and rectifier in this order, so that the normalisation folds into the
-    convolution (Huang et al. 2017 normalise first); a transition halves the channels and the size.
+    convolution (Huang et al. 2017 normalise first); as there, the stem pools, and a transition halves the channels and
+    the size.
 
     Parameters
     ----------
@@ -115,10 +116,10 @@ class GatedDenseNet(GatedNetwork):
         Channels that a layer adds.
     """
 
-    def __init__(self, layers: tuple[int, ...] = (2, 4, 6), growth: int = 16) -> None:
+    def __init__(self, layers: tuple[int, ...] = (4, 6, 6), growth: int = 16) -> None:
         super().__init__()
         width = 2 * growth
-        self.stem = ConvNorm(3, width)
+        self.stem = nn.Sequential(ConvNorm(3, width), nn.MaxPool2d(2))
         self.dense = nn.ModuleList()
         self.transitions = nn.ModuleList()
         entering: list[int] = []
@@ -167,15 +168,16 @@ class GatedRecipe:
         Training of the gates alone, everything executed.
     joint
         Training of the whole network towards one budget.
-    budgets
-        Shares of the computation in percent, falling: each starts from the network of the one before.
+    strength
+        Weight of the cost of a percent beside the cross-entropy. It is an assumption: large enough to reach a target
+        within an epoch, small enough not to swing about it (E2-Train's 1e-5 weighs another unit of cost).
     """
 
     build: Callable[[], GatedNetwork]
     backbone: Recipe
     gates: Recipe
     joint: Recipe
-    budgets: tuple[int, ...] = (100, 75, 50, 35)
+    strength: float = 0.005
 
 
 def _recipe(build: Callable[[], GatedNetwork]) -> GatedRecipe:

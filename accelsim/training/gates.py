@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EMBEDDING = 10  # features a gate sees and keeps in its state: ten in SkipNet
-_OPEN = 2.0  # assumption: initial bias of a gate, so that at first it lets everything run
+_OPEN = 1.0  # assumption: initial bias of a gate, so that at first it lets everything run
 
 
 def decide(probability: Tensor) -> Tensor:
@@ -121,7 +121,7 @@ class Budget:
     target: float
     fixed: float
     gated: tuple[float, ...]
-    strength: float = 0.02  # assumption: reaches a target within an epoch (E2-Train's 1e-5 weighs another unit of cost)
+    strength: float = 0.0
 
     def share(self, decisions: Sequence[Decision]) -> Tensor:
         """Share of the work that a batch of decisions executes."""

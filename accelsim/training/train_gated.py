@@ -62,7 +62,7 @@ def train_gated(
     torch.manual_seed(schedule.seed)
     model = recipe.build().to(schedule.device)
     fixed, gated = share_of_work(model)
-    open_budget = Budget(1.0, fixed, tuple(gated))
+    open_budget = Budget(1.0, fixed, tuple(gated), recipe.strength)
 
     def stage(suffix: str, steps: Recipe, images: ImageSet, objective: Objective, count: int | None = None) -> None:
         steps = steps if count is None else replace(steps, epochs=count)

@@ -271,9 +271,8 @@ def test_gated_training_moves_the_work_towards_each_budget(tmp_path: Path, monke
     from accelsim.training.gated_networks import GatedRecipe
 
     step = Recipe(lambda: GatedDenseNet((2, 2), 4), epochs=1, batch=16, rate=0.05, margin=2)
-    recipe = GatedRecipe(
-        lambda: GatedDenseNet((2, 2), 4), step, replace(step, rate=0.01), replace(step, epochs=12, rate=0.3)
-    )
+    joint = replace(step, epochs=12, rate=0.3)
+    recipe = GatedRecipe(step.build, step, replace(step, rate=0.01), joint, strength=0.03)  # type: ignore[arg-type]
     monkeypatch.setattr(module, "GATED_RECIPES", {"small": recipe})
     images = stripes(128)
     model = train_gated("small", images, images, tmp_path, Schedule(1), (40,))

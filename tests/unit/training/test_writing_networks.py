@@ -60,8 +60,8 @@ def test_a_gated_network_gets_a_trace_of_its_decisions(tmp_path: Path, data: Pat
     save_checkpoint(tmp_path / "densenet_gated_50.pt", {"name": "here", "model": model.state_dict(), "epoch": 1})
     note = export.export_network(tmp_path / "densenet_gated_50.pt", data, tmp_path, "this test", with_onnx=False)
     trace = load_trace(tmp_path / "skip" / "densenet_gated_50.npz")
-    assert [block.name for block in trace.blocks][:2] == ["dense.0.1", "dense.1.0"]
-    assert trace.decisions.shape == (IMAGES, 11)
+    assert [block.name for block in trace.blocks][:2] == ["dense.0.1", "dense.0.2"]
+    assert trace.decisions.shape == (IMAGES, 15)
     assert int(trace.right.sum()) == note["right"]["int8_weights"]
     assert note["executed_percent"] == pytest.approx(100 * trace.executed_shares().mean(), abs=1e-3)
     fixed = trace.executed_shares()[~trace.decisions.any(axis=1)]
