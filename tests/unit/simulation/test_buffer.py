@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import simpy
 
 from accelsim.hardware.sram import Buffer
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 
 def buffer(capacity_bits: int, *requests: int) -> tuple[simpy.Environment, Buffer]:
@@ -57,7 +62,7 @@ def test_small_request_may_pass_a_large_one_of_the_same_stage() -> None:
 def test_occupancy_notes_every_change_once() -> None:
     env, room = buffer(800, 3)
 
-    def scenario():  # type: ignore[no-untyped-def]  # noqa: ANN202 - a SimPy process
+    def scenario() -> Generator[simpy.Event, None, None]:
         yield room.take(0, 12)
         yield env.timeout(5)
         room.give_back(12)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import simpy
@@ -8,6 +10,9 @@ from accelsim.hardware.ideal_memory import IdealMemory
 from accelsim.simulation.memory_port import MemoryPort
 
 BURST = 64
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 
 def bursts(number: int) -> np.ndarray:
@@ -39,7 +44,7 @@ def test_transfers_share_the_bandwidth_one_after_the_other() -> None:
 def test_transfer_offered_later_begins_later() -> None:
     env, port, done = port_of(IdealMemory(BURST, latency_ps=0, bandwidth_gb_per_s=64))
 
-    def late():  # type: ignore[no-untyped-def]  # noqa: ANN202 - a SimPy process
+    def late() -> Generator[simpy.Event, None, None]:
         yield env.timeout(10_000)
         port.transfer(0, bursts(1), lambda: done.append(("late", int(env.now))))
 
