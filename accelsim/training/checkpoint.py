@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import tempfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from accelsim.atomic_file import written_whole
 from accelsim.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 State = dict[str, Any]
 
 
 def save_checkpoint(path: Path, state: State) -> None:
-    """Write `state` beside `path`, then give it that name in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(scratch).replace(path)
-    except BaseException:
-        Path(scratch).unlink(missing_ok=True)
-        raise
+    """Write `state` to `path`, whole or not at all."""
+    with written_whole(path) as part:
+        torch.save(state, part)
 
 
 def load_checkpoint(path: Path) -> State:

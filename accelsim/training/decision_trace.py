@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelsim.atomic_file import written_whole
 from accelsim.errors import WorkloadError
 
 if TYPE_CHECKING:
@@ -86,18 +87,16 @@ class DecisionTrace:
 
 
 def save_trace(path: Path, trace: DecisionTrace) -> None:
-    """Write version 1 of the file, in one step."""
+    """Write version 1 of the file, whole or not at all."""
     header = {"format": FORMAT, "version": VERSION, "network": trace.network, "images": len(trace.right),
               "blocks": [asdict(block) for block in trace.blocks]}  # fmt: skip
-    scratch = path.with_name(f"{path.name}.part")
-    with scratch.open("wb") as file:
+    with written_whole(path) as part, part.open("wb") as file:
         np.savez_compressed(
             file,
             trace=np.array(json.dumps(header, separators=(",", ":"))),
             decisions=np.packbits(trace.decisions, axis=1),
             right=np.packbits(trace.right),
         )
-    scratch.replace(path)
 
 
 def load_trace(path: Path) -> DecisionTrace:

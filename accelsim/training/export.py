@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import torch
 import typer
 
+from accelsim.atomic_file import written_whole
 from accelsim.errors import AccelsimError, InputError
 from accelsim.training.checkpoint import load_checkpoint
 from accelsim.training.datasets import NORMALISATIONS, load_dataset
@@ -84,8 +85,6 @@ def export_network(checkpoint: Path, data: Path, out: Path, trained_by: str, *, 
     height, width, channels = test_set.images.shape[1:]
     network = fold_network(name, dataset, model, (channels, height, width))
     calibration = NORMALISATIONS[dataset].apply(train_set.head(_CALIBRATION_IMAGES).images)
-    for folder in ("weights", "models", "skip"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
     weights_file = out / "weights" / f"{name}.npz"
     save_network(weights_file, quantise_network(network, calibration))
     quantised = load_network(weights_file)
@@ -107,7 +106,8 @@ def export_network(checkpoint: Path, data: Path, out: Path, trained_by: str, *, 
         "right_of_first_2000": {key: int(answer.right[:2000].sum()) for key, answer in answers.items()},
     }
     if with_onnx:
-        (out / "models" / f"{name}.onnx").write_bytes(build_onnx(network).SerializeToString())
+        with written_whole(out / "models" / f"{name}.onnx") as part:
+            part.write_bytes(build_onnx(network).SerializeToString())
     if isinstance(model, GatedNetwork):
         trace = make_trace(name, model, answers["int8_weights"])
         save_trace(out / "skip" / f"{name}.npz", trace)
@@ -115,7 +115,8 @@ def export_network(checkpoint: Path, data: Path, out: Path, trained_by: str, *, 
         note["execution_rates"] = dict(
             zip((block.name for block in trace.blocks), trace.execution_rates().round(4).tolist(), strict=True)
         )
-    (out / "weights" / f"{name}.json").write_text(json.dumps(note, indent=1) + "\n")
+    with written_whole(out / "weights" / f"{name}.json") as part:
+        part.write_text(json.dumps(note, indent=1) + "\n")
     return note
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelsim.atomic_file import written_whole
 from accelsim.errors import WorkloadError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class QuantisedNetwork:
 
 
 def save_network(path: Path, network: QuantisedNetwork) -> None:
-    """Write version 1 of the file, in one step; the same network gives the same bytes."""
+    """Write version 1 of the file, whole or not at all; the same network gives the same bytes."""
     header = {"format": FORMAT, "version": VERSION, **asdict(network.structure)}
     names = sorted(network.activation_scales)
     arrays: dict[str, NDArray[Any]] = {
@@ -141,10 +142,8 @@ def save_network(path: Path, network: QuantisedNetwork) -> None:
         arrays[f"{name}.weight"] = integers
         arrays[f"{name}.weight_scale"] = network.weight_scales[name]
         arrays[f"{name}.bias"] = network.biases[name]
-    scratch = path.with_name(f"{path.name}.part")
-    with scratch.open("wb") as file:
+    with written_whole(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type] # its stub takes allow_pickle for a name
-    scratch.replace(path)
 
 
 def load_network(path: Path) -> QuantisedNetwork:

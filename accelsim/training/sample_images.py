@@ -10,6 +10,7 @@ import numpy as np
 import typer
 from rich.console import Console
 
+from accelsim.atomic_file import written_whole
 from accelsim.errors import AccelsimError
 from accelsim.training.datasets import load_dataset
 
@@ -24,10 +25,11 @@ def main(
     console = Console(stderr=True)
     try:
         images = load_dataset(name, data, "test").head(count)
+        with written_whole(out, "--out") as part, part.open("wb") as file:
+            np.savez_compressed(file, images=images.images, labels=images.labels)
     except AccelsimError as problem:
         console.print(str(problem), style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(problem.exit_code)
-    np.savez_compressed(out, images=images.images, labels=images.labels)
     console.print(f"{out}: {len(images)} images")
 
 
