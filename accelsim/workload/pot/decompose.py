@@ -11,18 +11,16 @@ from accelsim.errors import WorkloadError
 from accelsim.workload.pot import encoding
 from accelsim.workload.pot.parameters import PotParameters
 from accelsim.workload.pot.pruning import prune_channels, prune_vectors
-from accelsim.workload.pot.reshaping import SliceLayout, plain_reason, slice_layout, to_slices
+from accelsim.workload.pot.reshaping import chunks, plain_reason, slice_layout, to_slices
 from accelsim.workload.pot.solver import choose_lowest_exponent, fit_slices
 from accelsim.workload.pot.weights import PlainLayer, PotLayer, PotWeights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     Weights = np.ndarray[Any, Any]
 
 _MATRIX = 2
-_CHUNK_WEIGHTS = 1 << 19
-"""Weights fitted in one call, which bounds the memory and the time between two signs of progress."""
 
 
 def decompose_network(
@@ -129,28 +127,15 @@ def _decompose(
     lowest = choose_lowest_exponent(pruned, parameters.magnitudes, parameters.max_exponent)
     levels = np.empty((layout.all_slices, layout.rows, layout.basis), np.int8)
     bases = np.empty((layout.all_slices, layout.basis, layout.basis))
-    for first, last in _chunks(layout):
-        fit = fit_slices(
-            to_slices(pruned[first:last], layout), parameters, lowest, row_mode=_row_mode(parameters, layout)
-        )
-        part = slice(first * layout.slices, last * layout.slices)
-        levels[part] = encoding.to_levels(fit.coefficients, lowest)
-        bases[part] = fit.bases
-        report(last * layout.filter_weights)
+    for filters, slices in chunks(layout):
+        pieces = to_slices(pruned[filters], layout)
+        fit = fit_slices(pieces, parameters, lowest, row_mode=parameters.row_mode and layout.is_kernel)
+        levels[slices] = encoding.to_levels(fit.coefficients, lowest)
+        bases[slices] = fit.bases
+        report(filters.stop * layout.filter_weights)
     basis, scale = _quantise_basis(bases, parameters.basis_bits)
     layer = PotLayer(name, layout, levels, lowest, basis, scale, math.nan)
     return PotLayer(name, layout, levels, lowest, basis, scale, relative_error(weights, layer.decode()))
-
-
-def _row_mode(parameters: PotParameters, layout: SliceLayout) -> bool:
-    return parameters.row_mode and layout.is_kernel
-
-
-def _chunks(layout: SliceLayout) -> Iterator[tuple[int, int]]:
-    """Runs of filters, each a chunk of work."""
-    step = max(1, _CHUNK_WEIGHTS // max(layout.filter_weights, 1))
-    for first in range(0, layout.filters, step):
-        yield first, min(first + step, layout.filters)
 
 
 def _quantise_basis(bases: Weights, bits: int) -> tuple[np.ndarray[Any, np.dtype[np.int8]], float]:
@@ -165,8 +150,9 @@ def _quantise_basis(bases: Weights, bits: int) -> tuple[np.ndarray[Any, np.dtype
 
 def relative_error(weights: Weights, decoded: Weights) -> float:
     """Frobenius norm of a difference relative to that of the weights; zero where both are zero."""
-    norm = float(np.linalg.norm(weights.astype(np.float64).ravel()))
-    difference = float(np.linalg.norm((weights.astype(np.float64) - decoded).ravel()))
+    norm = math.hypot(*(float(np.linalg.norm(part.astype(np.float64).ravel())) for part in weights))
+    parts = zip(weights, decoded, strict=True)
+    difference = math.hypot(*(float(np.linalg.norm((part.astype(np.float64) - new).ravel())) for part, new in parts))
     return difference / norm if norm else 0.0
 
 

@@ -67,7 +67,7 @@ def encode(levels: Levels, layout: SliceLayout, index: Index) -> tuple[Bytes, By
     stored = levels[_spread(named, layout, index)]
     sizes = np.abs(stored).astype(np.uint8)
     codes = np.zeros(_CODES_PER_BYTE * ceil_div(stored.size, _CODES_PER_BYTE), np.uint8)
-    codes[: stored.size] = np.where(stored < 0, _SIGN, 0) | (sizes - 1 if index == "element" else sizes)
+    codes[: stored.size] = (stored < 0).astype(np.uint8) * np.uint8(_SIGN) | sizes - np.uint8(index == "element")
     packed = codes[0::2] | np.left_shift(codes[1::2], CODE_BITS, dtype=np.uint8)
     return packed, np.packbits(named)
 
@@ -120,10 +120,10 @@ def _index_shape(layout: SliceLayout, index: Index) -> tuple[int, ...]:
 
 def _named(levels: Levels, layout: SliceLayout, index: Index) -> Mask:
     """Index, one truth value per bit."""
-    nonzero: Mask = levels != 0
+    nonzero: Mask = np.not_equal(levels, 0)
     if index == "element":
         return nonzero
-    rows: Mask = nonzero.any(axis=2)
+    rows: Mask = np.asarray(nonzero.any(axis=2))
     if index == "vector":
         return rows
     by_filter = rows.reshape(layout.filters, layout.slices, layout.rows)

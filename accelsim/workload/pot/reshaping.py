@@ -16,6 +16,8 @@ import numpy as np
 from accelsim.units import ceil_div
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from accelsim.workload.operators import Shape
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -24,6 +26,8 @@ BASIS_SIZE = 3
 """Rows and columns of a basis: the width of a 3 x 3 kernel, and the row length chosen for everything else."""
 MOST_ROWS_PER_COLUMN = 64
 """A slice has at most this many rows per column, so that its basis can fit."""
+CHUNK_WEIGHTS = 1 << 19
+"""Weights worked on at once, which bounds the memory and the time between two signs of progress."""
 PRESET_ROWS = {3072: 192, 1638: 171, 8364: 204}
 """Rows per slice of matrices for which the released code does not follow its own rule."""
 
@@ -172,6 +176,14 @@ def to_slices(weights: np.ndarray[Any, Any], layout: SliceLayout) -> Floats:
     slices = np.zeros((filters, layout.slices * layout.rows * layout.basis))
     slices[:, : layout.filter_weights] = weights.reshape(filters, -1)
     return slices.reshape(-1, layout.rows, layout.basis)
+
+
+def chunks(layout: SliceLayout) -> Iterator[tuple[slice, slice]]:
+    """Runs of filters and the slices that belong to them, so that large layers are worked on piece by piece."""
+    step = max(1, CHUNK_WEIGHTS // layout.filter_weights)
+    for first in range(0, layout.filters, step):
+        last = min(first + step, layout.filters)
+        yield slice(first, last), slice(first * layout.slices, last * layout.slices)
 
 
 def from_slices(slices: np.ndarray[Any, Any], layout: SliceLayout) -> np.ndarray[Any, Any]:

@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelsim.workload.pot import fit_kernel
+from accelsim.workload.pot.reshaping import CHUNK_WEIGHTS
 
 if TYPE_CHECKING:
     from accelsim.workload.pot.parameters import PotParameters
 
     Floats = np.ndarray[Any, np.dtype[np.float64]]
     Integers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+_FIRST_EXPONENT = -1074
+_EXPONENTS = 1074 + 1025
+"""Exponents of 64-bit floating point, rounded up to the next power of two."""
 
 
 @dataclass(frozen=True)
@@ -105,22 +111,34 @@ def choose_lowest_exponent(values: np.ndarray[Any, Any], magnitudes: int, max_ex
     int
         Smallest exponent of the run; of several equally good ones that with the smallest exponents.
     """
-    sizes = np.abs(values, dtype=np.float64).ravel()
-    sizes = sizes[sizes > 0]
-    if not sizes.size:
+    sums = _sums_by_exponent(values.ravel())
+    powers = np.flatnonzero(sums[0].any(axis=1)) + _FIRST_EXPONENT
+    if not powers.size or powers[0] > max_exponent:
         return max_exponent - magnitudes + 1
-    fractions, exponents = np.frexp(sizes)
-    above = fractions > 0.75  # nearer to the power above than to that below
-    nearest = exponents - 1 + above
-    first = int(nearest.min())
-    # sums of |w|^0, |w|^1, |w|^2 by nearest exponent and side: squared errors of every run follow from them
-    bins = 2 * (nearest - first) + above
-    length = 2 * (int(nearest.max()) - first + 1)
-    sums: list[Floats] = [np.bincount(bins, sizes**order, length).astype(float).reshape(-1, 2) for order in range(3)]
-    powers = np.arange(first, first + length // 2)
-    highest = range(first, max(min(int(powers[-1]), max_exponent), first) + 1) if first <= max_exponent else ()
-    errors = {high - magnitudes + 1: _squared_error(sums, powers, high, magnitudes) for high in highest}
-    return min(errors, key=lambda low: (errors[low], low), default=max_exponent - magnitudes + 1)
+    used = slice(powers[0] - _FIRST_EXPONENT, powers[-1] - _FIRST_EXPONENT + 1)
+    exponents = np.arange(powers[0], powers[-1] + 1)
+    errors = {
+        high - magnitudes + 1: _squared_error([part[used] for part in sums], exponents, high, magnitudes)
+        for high in range(int(powers[0]), min(int(powers[-1]), max_exponent) + 1)
+    }
+    return min(errors, key=lambda low: (errors[low], low))
+
+
+def _sums_by_exponent(values: np.ndarray[Any, Any]) -> list[Floats]:
+    """Sums of |w|^0, |w|^1 and |w|^2, each by nearest exponent and side of that power of two (above, below).
+
+    The squared error of rounding to any run of exponents follows from them.
+    """
+    sums = [np.zeros(2 * _EXPONENTS) for _ in range(3)]
+    for first in range(0, values.size, CHUNK_WEIGHTS):
+        sizes = np.abs(values[first : first + CHUNK_WEIGHTS], dtype=np.float64)
+        sizes = sizes[sizes > 0]
+        fractions, exponents = np.frexp(sizes)
+        below = fractions > 0.75  # nearer to the power above it
+        bins = 2 * (exponents - 1 + below - _FIRST_EXPONENT) + below
+        for order in range(3):
+            sums[order] += np.bincount(bins, sizes**order, 2 * _EXPONENTS)
+    return [total.reshape(-1, 2) for total in sums]
 
 
 def _squared_error(sums: list[Floats], powers: Integers, highest: int, magnitudes: int) -> float:

@@ -100,7 +100,7 @@ def _from_onnx(path: Path) -> NetworkWeights:
         tensor = stored.get(name) or _constant(makers.get(name))
         if tensor is None:
             maker = makers[name].op_type
-            if maker in _QUANTISED:
+            if node.op_type == "Conv" or maker in _CONSTANT_MAKERS:
                 left_out[name] = f"is made by {maker}"
             continue
         check_initializer(tensor, path)
@@ -117,7 +117,7 @@ def _from_onnx(path: Path) -> NetworkWeights:
 
 
 _ORIENT = frozenset({"Conv", "Gemm", "MatMul"})
-_QUANTISED = frozenset({"DequantizeLinear"})
+_CONSTANT_MAKERS = frozenset({"DequantizeLinear", "ConstantOfShape"})
 
 
 def _root(

@@ -11,7 +11,7 @@ import numpy as np
 from accelsim.errors import WorkloadError
 from accelsim.workload.pot.encoding import from_levels, stored_coefficients
 from accelsim.workload.pot.parameters import CODE_BITS, Index, PotParameters
-from accelsim.workload.pot.reshaping import SliceLayout, from_slices
+from accelsim.workload.pot.reshaping import SliceLayout, chunks, from_slices
 from accelsim.workload.pot.storage import FLOAT_BITS, StorageBits, index_bits
 
 if TYPE_CHECKING:
@@ -77,8 +77,11 @@ class PotLayer:
 
         A coefficient times a basis entry is a shifted 8-bit integer, and a sum of three of them is exact in 64 bits.
         """
-        exact = self.coefficients() @ self.basis.astype(np.float64)
-        return from_slices((exact * self.basis_scale).astype(np.float32), self.layout)
+        decoded = np.empty(self.weight_shape, np.float32)
+        for filters, slices in chunks(self.layout):
+            exact = from_levels(self.levels[slices], self.lowest_exponent) @ self.basis[slices].astype(np.float64)
+            decoded[filters] = from_slices(exact * self.basis_scale, self.layout)
+        return decoded
 
     def storage(self, index: Index) -> StorageBits:
         """Bits under an index."""

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from accelsim.cli import run_command
+from accelsim.errors import WorkloadError
 from accelsim.workload.onnx_import import import_onnx
 from accelsim.workload.pot.files import load_pot_weights
 from accelsim.workload.pot.parameters import PotParameters
@@ -16,9 +19,6 @@ from accelsim.workload.pot.weights import PotLayer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
-
-    import onnx
 
     Weights = np.ndarray[Any, Any]
 
@@ -126,6 +126,24 @@ def test_quantised_and_computed_weights_are_left_out(tmp_path: Path) -> None:
     found = read_weights(save_onnx(tmp_path / "net.onnx", nodes, tensors, (1, 8, 4, 4)))
     assert list(found.arrays) == ["v"]
     assert found.left_out == {"w": "is made by DequantizeLinear"}
+
+
+def test_weights_in_a_file_beside_the_model_are_read(tmp_path: Path) -> None:
+    weights = random_weights(8, 3, 3, 3)
+    (tmp_path / "weights.bin").write_bytes(weights.tobytes())
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=weights.shape, data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="weights.bin")
+    path = save_onnx(tmp_path / "net.onnx", [helper.make_node("Conv", ["x", "w"], ["y"])], [tensor], (1, 3, 4, 4))
+    np.testing.assert_array_equal(read_weights(path).arrays["w"], weights)
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(WorkloadError, match=r"net.onnx: tensor 'w': its external file 'weights.bin' is missing"):
+        read_weights(path)
+
+
+def test_weights_that_a_model_only_invents_are_told() -> None:
+    light = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_squeezenet.onnx"
+    with pytest.raises(WorkloadError, match="has no Conv, Gemm or MatMul node with floating-point weights"):
+        read_weights(light)
 
 
 @pytest.mark.usefixtures("folder")
