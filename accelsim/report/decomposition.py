@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+_WIDE = 100
+_DISPENSABLE = (1, 4)
+"""Columns that a narrow window leaves out: the shape and the fraction of zero rows."""
+
 
 def parse_sparsity(texts: Sequence[str]) -> tuple[float, dict[str, float]]:
     """Read ``--sparsity`` options: a fraction for all convolutions, or ``NAME=FRACTION`` for one weight array.
@@ -129,12 +133,16 @@ def decomposition_summary(
         ("basis", False),
         ("ratio", False),
     ]
+    rows = [_cells(layer, weights) for layer in weights.layers]
+    if width < _WIDE:  # names tell more than shapes
+        headings = [heading for place, heading in enumerate(headings) if place not in _DISPENSABLE]
+        rows = [[cell for place, cell in enumerate(row) if place not in _DISPENSABLE] for row in rows]
     storage = weights.storage()
     ratio = compression_ratio(weights)
     parts: list[RenderableType] = [
         Text.assemble((printable(weights.network), "bold"), f", index per {weights.parameters.index}"),
         Text(),
-        fitted_table(headings, [_cells(layer, weights) for layer in weights.layers], width),
+        fitted_table(headings, rows, width),
         Text(),
         Text.assemble(
             (f"{_size(storage.total_bits)}, {ratio:.2f} times less than 32-bit floating point", "bold"),

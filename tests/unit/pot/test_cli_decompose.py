@@ -162,6 +162,19 @@ def test_the_table_shows_error_sparsity_and_storage(capsys: pytest.CaptureFixtur
     assert "times less than 32-bit floating point" in captured.out
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_narrow_window_keeps_names_and_storage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run_command(["decompose", "net.npz"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    row = next(line.split() for line in lines if line.startswith("conv1.weight"))
+    assert row[1].endswith("%")
+    assert row[-3:-1] == ["144", "B"]
+
+
 def test_json_is_one_document_that_adds_up(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command(["decompose", "net.npz", "--json", "-o", "made/net.pot.npz", "--index", "vector"]) == 0
     record = json.loads(capsys.readouterr().out)
