@@ -87,12 +87,15 @@ class ArrayStage:
         Names of the buffers of ifmap, weight and psum.
     groups_are_channels
         Whether groups are stretches of channels (convolution) or whole matrices (batched products).
+    kept_in
+        Name of the buffer to which the results move where they stay on chip; None where they go to DRAM.
     """
 
     blocks: BlockSequence
     addresses: ArrayAddresses
     buffers: tuple[str, str, str]
     groups_are_channels: bool
+    kept_in: str | None = None
 
     @property
     def problem(self) -> TilingProblem:
@@ -373,14 +376,18 @@ class ArrayStage:
         drained = int(self.output_tiles.drain.tile_bytes.sum()) * BITS_PER_BYTE
         for operand, bits in fills.items():
             writes[operand] = writes.get(operand, 0) + bits
-        reads["psum"] += drained
+        moved = results * problem.ofmap_bits if self.kept_in not in (None, self.buffers[2]) else 0
+        reads["psum"] += drained + moved
+        written = self._by_buffer(writes)
+        if self.kept_in is not None:
+            written[self.kept_in] = written.get(self.kept_in, 0) + moved
         return Activity(
             macs=dims.macs,
             operand_bits=(problem.ifmap_bits, problem.weight_bits),
             sram_read_bits=self._by_buffer(reads),
-            sram_write_bits=self._by_buffer(writes),
+            sram_write_bits=written,
             register_file_bits=dims.macs * self._register_bits_per_mac,
-            interconnect_bits=edge_bits + sum(fills.values()) + drained,
+            interconnect_bits=edge_bits + sum(fills.values()) + drained + moved,
         )
 
     @property

@@ -166,7 +166,8 @@ class _NetworkMapper:
             psum=regions[psum_name(stage)].address if psum_name(stage) in regions else 0,
         )
         buffers = tuple(self.hardware.buffer_of(operand) for operand in ARRAY_OPERANDS)
-        return ArrayStage(blocks, addresses, buffers, groups_are_channels=convolution)  # type: ignore[arg-type]
+        kept_in = self.hardware.buffer_of("ofmap") if addresses.ofmap is None else None
+        return ArrayStage(blocks, addresses, buffers, convolution, kept_in)  # type: ignore[arg-type]
 
     def _vector_stage(
         self, stage: Stage, placement: Placement, producers: dict[str, tuple[int, OutputTiles]]

@@ -131,6 +131,21 @@ def test_map_on_chip_saves_the_transfers(prices: Path) -> None:
     assert kept.energy_pj["pe_array"] == moved.energy_pj["pe_array"]
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_results_kept_on_chip_move_from_the_sums_to_the_maps(prices: Path, shared: bool) -> None:  # noqa: FBT001
+    layers = Layer("a", Gemm(4), ("x",)), Layer("b", Gemm(4), ("a",))
+    operands = ["ifmap", "ofmap", "weight", "psum"]
+    sram = {"all": {"capacity_kib": 64, "operands": operands}} if shared else None
+    result = run(prices, *layers, inputs=(Tensor("x", (2, 4)),), sram=sram)
+    maps, weights = 8 * 8, 16 * 8
+    moved = 0 if shared else maps
+    edge = 2 * (maps + weights + maps)
+    assert result.energy_pj["interconnect"]["transfer"] == (edge + maps + 2 * weights + maps + moved) * 11
+    reads = 2 * (maps + weights) + moved + maps
+    writes = 2 * maps + maps + 2 * weights + moved
+    assert result.energy_pj["sram"] == {"read": reads * 7, "write": writes * 7}
+
+
 def test_leakage_counts_over_time_and_nothing_else_does(prices: Path) -> None:
     layer, inputs = Layer("g", Gemm(40), ("x",)), (Tensor("x", (30, 40)),)
     dram = {"kind": "ideal", "ideal_bandwidth_gb_per_s": 1.0}
