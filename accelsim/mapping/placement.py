@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ALIGNMENT_BYTES = 4_096
-"""Tensors begin at multiples of this, so that no two share a DRAM row by accident of their sizes."""
+"""Tensors begin at multiples of this, a page as an allocator hands it out; two may share a longer DRAM row."""
 
 
 @dataclass(frozen=True)
