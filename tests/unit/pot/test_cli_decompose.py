@@ -147,7 +147,10 @@ def test_weights_that_a_model_only_invents_are_told() -> None:
 
 
 @pytest.mark.usefixtures("folder")
-def test_the_table_shows_error_sparsity_and_storage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table_shows_error_sparsity_and_storage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     assert run_command(["decompose", "net.npz"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
