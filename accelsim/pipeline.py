@@ -79,7 +79,7 @@ def simulate(
         graph = graph.with_batch(batch)
     if seed < 0:
         raise InputError("is negative", where="--seed", value=seed, allowed="a whole number of at least 0")
-    mapping = map_network(graph, config, _memory_interface(config, dram), _part_of(progress, "mapping"))
+    mapping = map_network(graph, config, memory_interface(config, dram), _part_of(progress, "mapping"))
     simulation = run_stages(mapping.tiles, config, _part_of(progress, "simulation"))
     peak_gb_per_s = _peak_bandwidth(config, dram)
     return Account(config, table, dram.spec.device, mapping, simulation, errors, peak_gb_per_s).result(seed)
@@ -89,7 +89,7 @@ def _part_of(progress: Callable[[str, float], None] | None, name: str) -> Callab
     return None if progress is None else lambda share: progress(name, share)
 
 
-def _memory_interface(config: HardwareConfig, device: Dram) -> MemoryInterface:
+def memory_interface(config: HardwareConfig, device: Dram) -> MemoryInterface:
     """Read off the DRAM what the mapper has to know; an ideal memory counts as the device it stands for.
 
     Mapping and traffic are therefore the same for both kinds.

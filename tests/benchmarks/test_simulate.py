@@ -15,7 +15,7 @@ import pytest
 from accelsim.config.loader import load_hardware
 from accelsim.hardware.dram.controller import Dram
 from accelsim.mapping.network import map_network
-from accelsim.pipeline import _memory_interface, simulate
+from accelsim.pipeline import memory_interface, simulate
 from accelsim.simulation.simulator import run_stages
 from accelsim.workload.loader import load_workload
 
@@ -41,14 +41,14 @@ def test_simulate_resnet50(benchmark: BenchmarkFixture) -> None:
 
 def test_map_resnet50(benchmark: BenchmarkFixture) -> None:
     config, graph = load_hardware(HARDWARE), load_workload(RESNET50)
-    memory = _memory_interface(config, Dram(config.dram))
+    memory = memory_interface(config, Dram(config.dram))
     mapping = benchmark(map_network, graph, config, memory)
     assert len(mapping.stages) > 50
 
 
 def test_run_mapped_resnet50(benchmark: BenchmarkFixture) -> None:
     config, graph = load_hardware(HARDWARE), load_workload(RESNET50)
-    mapping = map_network(graph, config, _memory_interface(config, Dram(config.dram)))
+    mapping = map_network(graph, config, memory_interface(config, Dram(config.dram)))
     simulation = benchmark(run_stages, mapping.tiles, config)
     assert simulation.end_cycle > 0
 

@@ -13,7 +13,7 @@ from small_networks import machines, networks
 from accelsim.errors import MappingError
 from accelsim.hardware.dram.controller import Dram
 from accelsim.mapping.network import NetworkMapping, map_network
-from accelsim.pipeline import _memory_interface
+from accelsim.pipeline import memory_interface
 from accelsim.simulation.simulator import run_stages
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def mapped(graph: LayerGraph, config: HardwareConfig) -> NetworkMapping:
     try:
-        return map_network(graph, config, _memory_interface(config, Dram(config.dram)))
+        return map_network(graph, config, memory_interface(config, Dram(config.dram)))
     except MappingError as error:
         if "by no tiling" not in str(error) and "nothing to run" not in str(error):
             raise

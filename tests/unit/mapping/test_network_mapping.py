@@ -13,7 +13,7 @@ from small_networks import machine
 from accelsim.errors import MappingError
 from accelsim.hardware.dram.controller import Dram
 from accelsim.mapping.network import NetworkMapping, map_network
-from accelsim.pipeline import _memory_interface, simulate
+from accelsim.pipeline import memory_interface, simulate
 from accelsim.workload.graph import Layer, LayerGraph, Tensor, chain
 from accelsim.workload.loader import load_workload
 from accelsim.workload.operators import (
@@ -43,7 +43,7 @@ def network(*layers: Layer, inputs: tuple[Tensor, ...] = (X,)) -> LayerGraph:
 
 def mapped(graph: LayerGraph, **settings: Any) -> NetworkMapping:  # noqa: ANN401 - the settings of a machine
     config = machine(**settings)
-    return map_network(graph, config, _memory_interface(config, Dram(config.dram)))
+    return map_network(graph, config, memory_interface(config, Dram(config.dram)))
 
 
 def read_times(mapping: NetworkMapping, stage: int, operand: str, tensor: str) -> np.ndarray:
