@@ -9,68 +9,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.mapping.address_pattern import AddressPattern
+from accelsim.mapping.blocks import repeat_per_matrix, sum_per_set
 from accelsim.mapping.dataflow import RELEVANT_DIMS
-from accelsim.mapping.footprint import block_pixels
-from accelsim.mapping.layout import band_runs, pixel_runs
+from accelsim.mapping.ifmap_fetch import IfmapFetch
+from accelsim.mapping.layout import pixel_runs
 from accelsim.mapping.tile_graph import Activity, Dependence, OperandTiles, OutputTiles
-from accelsim.mapping.tiling import channel_ranges
 from accelsim.units import BITS_PER_BYTE, bits_to_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from accelsim.mapping.array_addresses import ArrayAddresses
     from accelsim.mapping.blocks import BlockSequence, TileVisits
     from accelsim.mapping.tiling import Tiling, TilingProblem
-
-
-@dataclass(frozen=True)
-class InputPart:
-    """A stretch of input channels in DRAM.
-
-    Parameters
-    ----------
-    address
-        Where its feature map begins.
-    first_channel, channels
-        Place of the stretch on the channel axis of the layer's input.
-    producer
-        Output of the stage that makes it, with that stage's index; None for an input of the graph.
-    in_order
-        Whether its pixels come in the order in which the producer makes them.
-    """
-
-    address: int
-    first_channel: int
-    channels: int
-    producer: tuple[int, OutputTiles] | None
-    in_order: bool = True
-
-
-@dataclass(frozen=True)
-class ArrayAddresses:
-    """Where the operands of one stage lie in DRAM; None for what stays on chip.
-
-    Parameters
-    ----------
-    ifmap
-        The parts of the input that are in DRAM.
-    weight
-        Address of the weights, or of the second feature map of a matrix product.
-    weight_producer
-        Stage that makes the second feature map of a matrix product.
-    matrices
-        Per group of a product of feature maps its matrix of the first and of the second one, which lie row by row;
-        None for weights, which lie tile by tile.
-    ofmap, psum
-        Addresses of the results and of spilled partial sums.
-    """
-
-    ifmap: tuple[InputPart, ...]
-    weight: int | None
-    weight_producer: tuple[int, OutputTiles] | None
-    matrices: tuple[NDArray[np.int64], NDArray[np.int64]] | None
-    ofmap: int | None
-    psum: int
 
 
 @dataclass(frozen=True)
@@ -140,116 +91,14 @@ class ArrayStage:
             fetch=fetch,
         )
 
-    def _channel_range(self, visits: TileVisits) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First and last-plus-one input channel of each ifmap tile, on the axis of the whole feature map.
-
-        Where a set holds all of k, a channel that two tiles share comes with the first of them.
-        """
-        first, end = channel_ranges(self.problem, self.tiling.k)
-        if "k" in self.tiling.order[self.tiling.retention[0] :]:
-            first = np.append(0, end[:-1])
-        first, end = first[visits.dims["k"]], end[visits.dims["k"]]
-        if not self.groups_are_channels:
-            return first, end
-        group = visits.group * self.tiling.groups
-        last_group = group + self.blocks.group_extent(visits.group) - 1
-        return first + group * self.problem.channels, end + last_group * self.problem.channels
-
     @cached_property
     def ifmap_tiles(self) -> OperandTiles | None:
         """Tiles of the input feature map; None where all of it is on chip."""
         if not self.problem.ifmap_in_dram:
             return None
-        visits, grid, block = self.blocks.visits["ifmap"], self.problem.grid, self.tiling.m
-        slides = self._slides
-        bands = grid.fresh_bands(block) if slides else grid.bands(block)
-        pixels = block_pixels(bands, self.blocks.trips["m"])
-        channels = self._channel_range(visits)
-        width = (channels[1] - channels[0]) * self._matrices(visits) * self.problem.ifmap_bits
-        allocated = pixels[visits.dims["m"]] * width
-        fetch = AddressPattern.gather(
-            [self._ifmap_runs(visits, bands, channels, part) for part in self.addresses.ifmap], len(allocated)
-        )
-        tiles = self._tiles("ifmap", 0, allocated, self._released_ifmap(visits, allocated, width), fetch)
-        ready = self._ready_fraction(visits)
-        dependences: dict[int, Dependence] = {}
-        for part in self.addresses.ifmap:
-            if part.producer:
-                stage, output = part.producer
-                drained = output.drains_until(ready if part.in_order else np.ones(len(ready)))
-                if stage in dependences:
-                    drained = np.maximum(drained, dependences[stage].drained)
-                dependences[stage] = Dependence(stage, drained)
-        return tiles.after(*dependences.values())
-
-    def _matrices(self, visits: TileVisits) -> NDArray[np.int64]:
-        """Whole matrices in each tile: the groups of a batched product."""
-        return np.ones_like(visits.group) if self.groups_are_channels else self.blocks.group_extent(visits.group)
-
-    @property
-    def _slides(self) -> bool:
-        """Whether tiles leave input rows behind that the next one finds in the buffer."""
-        order, level = self.tiling.order, self.tiling.retention[0]
-        inside = "m" in order[level:] and self.blocks.trips["m"] > 1
-        outside = [dim for dim in order[:level] if dim in RELEVANT_DIMS["ifmap"] and self.blocks.trips[dim] > 1]
-        return inside or (bool(outside) and outside[-1] == "m")
-
-    def _released_ifmap(
-        self, visits: TileVisits, allocated: NDArray[np.int64], width: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        sets = len(visits.set_last_block)
-        taken = _sum_per_set(allocated, visits.set_index, sets)
-        if not self._slides or "m" in self.tiling.order[self.tiling.retention[0] :]:
-            return taken
-        grid, block = self.problem.grid, self.tiling.m
-        pixels = block_pixels(grid.bands(block), self.blocks.trips["m"])
-        held = _sum_per_set(pixels[visits.dims["m"]] * width, visits.set_index, sets)
-        shared = held - taken  # rows that a set found in the buffer: the set before leaves them there
-        released: NDArray[np.int64] = held - np.append(shared[1:], 0)
-        return released
-
-    def _ifmap_runs(
-        self,
-        visits: TileVisits,
-        bands: NDArray[np.void],
-        channels: tuple[NDArray[np.int64], NDArray[np.int64]],
-        part: InputPart,
-    ) -> tuple[NDArray[np.int64], NDArray[np.void]]:
-        """Runs of one part of the input, with the tile that each belongs to."""
-        first_band = np.searchsorted(bands["block"], np.arange(self.blocks.trips["m"] + 1))
-        counts = np.diff(first_band)[visits.dims["m"]]
-        owner = np.repeat(np.arange(len(counts)), counts)
-        within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
-        picked = bands[first_band[visits.dims["m"]][owner] + within]
-        begin = np.clip(channels[0] - part.first_channel, 0, part.channels)[owner]
-        end = np.clip(channels[1] - part.first_channel, 0, part.channels)[owner]
-        runs = band_runs(part.address, self.problem.grid, picked, (begin, end), part.channels, self.problem.ifmap_bits)
-        if self.addresses.matrices is not None:
-            matrix = bits_to_bytes(part.channels * self.problem.ifmap_bits) * self.problem.dims.m
-            return self._repeat_per_matrix(visits, owner, runs, self.addresses.matrices[0] * matrix)
-        return owner, runs
-
-    def _repeat_per_matrix(
-        self, visits: TileVisits, owner: NDArray[np.int64], runs: NDArray[np.void], starts: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], NDArray[np.void]]:
-        """Repeat the runs of one matrix for every group of their tile, each moved to where its matrix starts."""
-        counts = self.blocks.group_extent(visits.group)[owner]
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        group = np.repeat(visits.group[owner] * self.tiling.groups, counts) + within
-        owner, runs = np.repeat(owner, counts), np.repeat(runs, counts)
-        runs["base"] += starts[group]
-        return owner, runs
-
-    def _ready_fraction(self, visits: TileVisits) -> NDArray[np.float64]:
-        """Leading part of the input that has to exist before each tile can be fetched."""
-        grid = self.problem.grid
-        bands = grid.bands(self.tiling.m)
-        end = (bands["image"] * grid.height + bands["row_end"] - 1) * grid.width + bands["col_end"]
-        last = np.zeros(self.blocks.trips["m"])
-        np.maximum.at(last, bands["block"], end / grid.input_pixels)
-        if self.groups_are_channels:
-            return last[visits.dims["m"]]
-        return (visits.group * self.tiling.groups + self._matrices(visits)) / self.problem.dims.groups
+        fetch = IfmapFetch(self.blocks, self.addresses, self.groups_are_channels)
+        tiles = self._tiles("ifmap", 0, fetch.allocated_bits, fetch.released_bits, fetch.pattern)
+        return tiles.after(*fetch.dependences)
 
     @cached_property
     def weight_tiles(self) -> OperandTiles:
@@ -267,7 +116,7 @@ class ArrayStage:
             else:
                 owner, runs = self._matrix_runs(address, visits, n, k, self.addresses.matrices[1])
             fetch = AddressPattern.gather([(owner, runs)], len(bits))
-        released = _sum_per_set(bits, visits.set_index, len(visits.set_last_block))
+        released = sum_per_set(bits, visits.set_index, len(visits.set_last_block))
         tiles = self._tiles("weight", 1, bits, released, fetch)
         if self.addresses.weight_producer is None:
             return tiles
@@ -287,7 +136,7 @@ class ArrayStage:
         first = visits.dims["n"] * self.tiling.n
         runs = pixel_runs(address, visits.dims["k"] * self.tiling.k, k, (first, first + n), dims.n, bits)
         starts = matrices * dims.k * bits_to_bytes(dims.n * bits)
-        return self._repeat_per_matrix(visits, np.arange(len(n)), runs, starts)
+        return repeat_per_matrix(self.blocks, visits, np.arange(len(n)), runs, starts)
 
     @cached_property
     def output_tiles(self) -> OutputTiles:
@@ -304,7 +153,7 @@ class ArrayStage:
         if self.addresses.ofmap is not None:
             drained.append((owner[complete], self._result_runs(visits, m, n)[complete]))
         fetch = AddressPattern.gather([(owner[~first_visit], spill[~first_visit])], len(bits))
-        released = _sum_per_set(bits, visits.set_index, len(visits.set_last_block))
+        released = sum_per_set(bits, visits.set_index, len(visits.set_last_block))
         first_pixel = visits.dims["m"] * self.tiling.m
         output_pixels = problem.dims.m * (1 if self.groups_are_channels else problem.dims.groups)
         if not self.groups_are_channels:
@@ -415,9 +264,3 @@ class ArrayStage:
             "blocks": len(self.blocks.compute_cycles),
             "steps": len(self.compute_cycles),
         }
-
-
-def _sum_per_set(values: NDArray[np.int64], set_index: NDArray[np.int64], sets: int) -> NDArray[np.int64]:
-    total = np.zeros(sets, np.int64)
-    np.add.at(total, set_index, values)
-    return total

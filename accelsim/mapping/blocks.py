@@ -196,3 +196,26 @@ class BlockSequence:
             return 0
         runs = self.stored_runs("psum", 0)
         return int((runs["base"] + runs["run_bytes"]).max())
+
+
+def sum_per_set(values: NDArray[np.int64], set_index: NDArray[np.int64], sets: int) -> NDArray[np.int64]:
+    """Add up values of tiles over their sets."""
+    total = np.zeros(sets, np.int64)
+    np.add.at(total, set_index, values)
+    return total
+
+
+def repeat_per_matrix(
+    blocks: BlockSequence,
+    visits: TileVisits,
+    owner: NDArray[np.int64],
+    runs: NDArray[np.void],
+    starts: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.void]]:
+    """Repeat the runs of one matrix for every group of their tile, each moved to where its matrix starts."""
+    counts = blocks.group_extent(visits.group)[owner]
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    group = np.repeat(visits.group[owner] * blocks.tiling.groups, counts) + within
+    owner, runs = np.repeat(owner, counts), np.repeat(runs, counts)
+    runs["base"] += starts[group]
+    return owner, runs

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.mapping.array_stage import ArrayAddresses, ArrayStage, InputPart
+from accelsim.mapping.array_addresses import ArrayAddresses, InputPart
+from accelsim.mapping.array_stage import ArrayStage
 from accelsim.mapping.blocks import BlockSequence
 from accelsim.mapping.layer_tiler import ARRAY_OPERANDS, LayerTiler, MemoryInterface, NoRoomError
 from accelsim.mapping.placement import Placement, place

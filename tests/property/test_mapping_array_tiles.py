@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from naive_blocks import covered, input_bytes, matrix_bytes, naive_cycles, walk_blocks
 from tiling_cases import problem_of, product_problem
 
-from accelsim.mapping.array_stage import ArrayAddresses, ArrayStage, InputPart
+from accelsim.mapping.array_addresses import ArrayAddresses, InputPart
+from accelsim.mapping.array_stage import ArrayStage
 from accelsim.mapping.blocks import BlockSequence
 from accelsim.mapping.dataflow import DATAFLOWS
 from accelsim.mapping.tiling import ORDERS, Tiling, TilingProblem, tiling_cost
