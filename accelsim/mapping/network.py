@@ -100,43 +100,28 @@ class _NetworkMapper:
         """What cuts the layers."""
         return LayerTiler(self.tensors, self.memory)
 
-    @property
-    def graph(self) -> LayerGraph:
-        """The network."""
-        return self.tensors.graph
-
-    @property
-    def hardware(self) -> HardwareConfig:
-        """The machine."""
-        return self.tensors.hardware
-
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """What is run."""
-        return self.tensors.stages
-
     def network_mapping(self, progress: Callable[[float], None] | None) -> NetworkMapping:
         """Map all stages."""
         self.tiler.check_operand_widths()
         self.tiler.check_given_tiles()
         blocks: dict[int, BlockSequence] = {}
-        for stage in self.stages:
+        for stage in self.tensors.stages:
             if stage.on_array:
                 blocks[stage.index] = BlockSequence(self.tiler.problem(stage), self.tiler.tiling(stage))
             if progress:
-                progress((stage.index + 1) / len(self.stages))
+                progress((stage.index + 1) / len(self.tensors.stages))
         placement = place(self.tensors.demands(blocks), self.memory.capacity_bytes)
         tiles: list[StageTiles] = []
-        for stage in self.stages:
+        for stage in self.tensors.stages:
             plan = self.plan(stage, blocks.get(stage.index), placement, tiles)
             tiles.append(self.stage_tiles(stage, plan))
-        return NetworkMapping(self.graph, self.stages, tuple(tiles), placement, self.tensors.parts_of)
+        return NetworkMapping(self.tensors.graph, self.tensors.stages, tuple(tiles), placement, self.tensors.parts_of)
 
     def plan(
         self, stage: Stage, blocks: BlockSequence | None, placement: Placement, done: list[StageTiles]
     ) -> ArrayStage | VectorStage:
         """Join a stage with the places of its tensors and with the stages before it."""
-        producers = {self.stages[tiles.index].output: (tiles.index, tiles.output) for tiles in done}
+        producers = {self.tensors.stages[tiles.index].output: (tiles.index, tiles.output) for tiles in done}
         if blocks is None:
             return self._vector_stage(stage, placement, producers)
         regions = placement.regions
@@ -156,7 +141,7 @@ class _NetworkMapper:
         weight, matrices = stage.layer.weight, None
         if isinstance(stage.layer.operator, MatMul):
             weight = stage.inputs[1][0].root
-            matrices = matrices_of_groups(self.graph.input_shapes(stage.layer), blocks.problem.dims.groups)
+            matrices = matrices_of_groups(self.tensors.graph.input_shapes(stage.layer), blocks.problem.dims.groups)
         weight_on_chip = weight in self.tensors.kept
         addresses = ArrayAddresses(
             ifmap=ifmap,
@@ -166,8 +151,8 @@ class _NetworkMapper:
             ofmap=None if stage.output in self.tensors.kept else regions[stage.output].address,
             psum=regions[psum_name(stage)].address if psum_name(stage) in regions else 0,
         )
-        buffers = tuple(self.hardware.buffer_of(operand) for operand in ARRAY_OPERANDS)
-        kept_in = self.hardware.buffer_of("ofmap") if addresses.ofmap is None else None
+        buffers = tuple(self.tensors.hardware.buffer_of(operand) for operand in ARRAY_OPERANDS)
+        kept_in = self.tensors.hardware.buffer_of("ofmap") if addresses.ofmap is None else None
         return ArrayStage(blocks, addresses, buffers, convolution, kept_in)  # type: ignore[arg-type]
 
     def _vector_stage(
@@ -185,21 +170,21 @@ class _NetworkMapper:
             if part.root not in self.tensors.kept
         )
         free = self.tensors.free_bits(stage)
-        buffers = (self.hardware.buffer_of("ifmap"), self.hardware.buffer_of("ofmap"))
+        buffers = (self.tensors.hardware.buffer_of("ifmap"), self.tensors.hardware.buffer_of("ofmap"))
         in_dram = stage.output not in self.tensors.kept
-        shape = self.graph.tensors[stage.output].shape
+        shape = self.tensors.graph.tensors[stage.output].shape
         plan = VectorStage(
-            operations=self.graph.vector_operations(stage.layer),
-            elements=self.graph.tensors[stage.output].elements,
-            lanes=self.hardware.vector_unit.lanes,
+            operations=self.tensors.graph.vector_operations(stage.layer),
+            elements=self.tensors.graph.tensors[stage.output].elements,
+            lanes=self.tensors.hardware.vector_unit.lanes,
             inputs=inputs,
             input_bits=sum(self.tensors.tensor_bits(part.tensor) for part in parts),
             output_bits=self.tensors.tensor_bits(stage.output),
             output_address=placement.regions[stage.output].address if in_dram else None,
-            output_pixels=self.graph.tensors[stage.output].elements // channels_of(shape),
+            output_pixels=self.tensors.graph.tensors[stage.output].elements // channels_of(shape),
             buffers=buffers,
             free_bits=(free[buffers[0]], free[buffers[1]]),
-            copies=tuple(2 if self.hardware.sram[name].double_buffer else 1 for name in buffers),  # type: ignore[arg-type]
+            copies=tuple(2 if self.tensors.hardware.sram[name].double_buffer else 1 for name in buffers),  # type: ignore[arg-type]
         )
         if not plan.fits:
             held = plan.held_bits(plan.tiles)
@@ -227,7 +212,7 @@ class _NetworkMapper:
             inputs=tuple(inputs),
             output=plan.output_tiles,
             kept_bits=self.tensors.lives[stage.output].bits if kept else 0,
-            kept_in=self.hardware.buffer_of("ofmap"),
+            kept_in=self.tensors.hardware.buffer_of("ofmap"),
             kept_until=self.tensors.kept.get(stage.output, stage.index),
             activity=plan.activity,
             mapping_efficiency=efficiency,
