@@ -107,7 +107,8 @@ def report(name: str, model: GatedNetwork, budget: Budget, test_set: ImageSet, d
         right += int((logits.argmax(1) == labels).sum())
         work += len(labels) * (float(budget.share(decisions)) if decisions else 1.0)
     share = work / len(test_set)
-    console.print(f"{name}: {right} of {len(test_set)} test images right, {100 * share:.2f} % of the computation")
+    line = f"{name}: {right} of {len(test_set)} test images right, {100 * share:.2f} % of the computation"
+    console.print(line, soft_wrap=True)
     return right, share
 
 
