@@ -86,7 +86,17 @@ class RecurrentGate(nn.Module):
     def forward(
         self, index: int, pooled: Tensor, state: tuple[Tensor, Tensor] | None
     ) -> tuple[Decision, tuple[Tensor, Tensor]]:
-        """Decide on block `index` from the means of its input's channels and from the earlier decisions' state."""
+        """Decide on block `index` from the means of its input's channels and from the earlier decisions' state.
+
+        Computed in float32 even where the network trains in bfloat16: that would round what is barely above one half
+        down to it, and gates close to the threshold would decide otherwise in training than afterwards.
+        """
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            return self._decide(index, pooled, state)
+
+    def _decide(
+        self, index: int, pooled: Tensor, state: tuple[Tensor, Tensor] | None
+    ) -> tuple[Decision, tuple[Tensor, Tensor]]:
         gates = self.from_input(self.embeddings[index](pooled))
         if state is not None:
             gates = gates + self.from_state(state[0])
@@ -100,6 +110,12 @@ class RecurrentGate(nn.Module):
         if self.channel_widths is not None:
             channels = decide(torch.sigmoid(self.channel_heads[str(self.channel_widths[index])](hidden)))
         return Decision(layer, channels), (hidden, cell)
+
+    def shift(self, amount: float) -> None:
+        """Open all gates further, or close them, by adding to what the sigmoids see."""
+        with torch.no_grad():
+            for head in (self.layer_head, *self.channel_heads.values()):
+                head.bias.add_(amount)  # type: ignore[operator]
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ def zero_padded_shortcut(source: Tensor, channels: int) -> Tensor:
 
 
 def global_mean(source: Tensor) -> Tensor:
-    """Mean over height and width."""
-    return source.mean((2, 3))
+    """Mean over height and width, in float32."""
+    return source.mean((2, 3), dtype=torch.float32)
 
 
 torch.fx.wrap("zero_padded_shortcut")
