@@ -53,20 +53,15 @@ def read_model(checkpoint: Path) -> tuple[nn.Module, str, dict[str, Any]]:
         When the checkpoint is damaged, or its file is not named as training named it.
     """
     state = load_checkpoint(checkpoint)
-    name = network_name(checkpoint)
+    name = checkpoint.stem
     plain, gated = RECIPES.get(name), GATED_RECIPES.get(name.rpartition("_")[0])
     if plain is None and gated is None:
-        allowed = "NAME.pt or NAME_BUDGET_calibrated.pt as training writes them"
+        allowed = "NAME.pt or NAME_BUDGET.pt as training writes them"
         raise InputError("is not named after a network", where=checkpoint, allowed=allowed)
     recipe = plain or gated
     model: nn.Module = recipe.build()  # type: ignore[union-attr]
     model.load_state_dict(state["model"])
     return model, plain.dataset if plain else "cifar10", state
-
-
-def network_name(checkpoint: Path) -> str:
-    """NAME, or NAME_BUDGET of a gated network."""
-    return checkpoint.stem.removesuffix("_calibrated")
 
 
 def export_network(checkpoint: Path, data: Path, out: Path, trained_by: str, *, with_onnx: bool) -> dict[str, Any]:
@@ -86,7 +81,7 @@ def export_network(checkpoint: Path, data: Path, out: Path, trained_by: str, *, 
         Write the float32 model, too.
     """
     model, dataset, state = read_model(checkpoint)
-    name = network_name(checkpoint)
+    name = checkpoint.stem
     train_set, test_set = (load_dataset(dataset, data, split) for split in ("train", "test"))
     height, width, channels = test_set.images.shape[1:]
     network = fold_network(name, dataset, model, (channels, height, width))
@@ -150,7 +145,7 @@ def make_trace(name: str, model: GatedNetwork, answers: Answers) -> DecisionTrac
 
 
 def main(
-    checkpoint: Annotated[Path, typer.Argument(help="NAME.pt, or NAME_BUDGET_calibrated.pt of a gated network.")],
+    checkpoint: Annotated[Path, typer.Argument(help="NAME.pt, or NAME_BUDGET.pt of a gated network.")],
     data: Annotated[Path, typer.Option(help="Folder of the dataset.")],
     out: Annotated[Path, typer.Option(help="Gets the folders weights, models and skip.")],
     trained_by: Annotated[str, typer.Option(help="Command that trained it, for the note.")],

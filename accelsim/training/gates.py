@@ -111,12 +111,6 @@ class RecurrentGate(nn.Module):
             channels = decide(torch.sigmoid(self.channel_heads[str(self.channel_widths[index])](hidden)))
         return Decision(layer, channels), (hidden, cell)
 
-    def shift(self, amount: float) -> None:
-        """Open all gates further, or close them, by adding to what the sigmoids see."""
-        with torch.no_grad():
-            for head in (self.layer_head, *self.channel_heads.values()):
-                head.bias.add_(amount)  # type: ignore[operator]
-
 
 @dataclass(frozen=True)
 class Budget:

@@ -12,7 +12,7 @@ import typer
 
 from accelsim.errors import AccelsimError, InputError
 from accelsim.training.augment import Batches
-from accelsim.training.checkpoint import load_checkpoint, save_checkpoint
+from accelsim.training.checkpoint import load_checkpoint
 from accelsim.training.datasets import NORMALISATIONS, load_dataset
 from accelsim.training.gated_networks import GATED_RECIPES, GatedNetwork, GatedResNet, share_of_work
 from accelsim.training.gates import Budget
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from accelsim.training.train import Objective
 
 _GATE_IMAGES = 12_800  # a hundred steps: the gates start out open
-_CALIBRATION_IMAGES = 2000
-_FURTHEST_SHIFT = 2.0  # of what a sigmoid sees
-_HALVINGS = 12
 
 
 def train_gated(
@@ -37,8 +34,6 @@ def train_gated(
 ) -> GatedNetwork:  # fmt: skip
     """Train the backbone, the gates, and then both for each budget in turn; every stage keeps its checkpoint in `out`.
 
-    After each budget the gates are shifted to it on training images; the next budget starts from the gates before that.
-
     Parameters
     ----------
     name
@@ -46,8 +41,7 @@ def train_gated(
     train_set, test_set
         Images to learn from and to count right answers on.
     out
-        Folder of the checkpoints ``NAME_backbone.pt``, ``NAME_gates.pt``, ``NAME_<budget>.pt`` and
-        ``NAME_<budget>_calibrated.pt``, which is the one to export.
+        Folder of the checkpoints ``NAME_backbone.pt``, ``NAME_gates.pt`` and ``NAME_<budget>.pt``.
     schedule
         Seed and device; its checkpoint is not looked at.
     budgets
@@ -90,41 +84,7 @@ def train_gated(
     for percent in budgets:
         budget = replace(open_budget, target=percent / 100)
         stage(str(percent), recipe.joint, train_set, budget.objective, joint_epochs)
-        shifted = calibrate(model, budget, train_set.head(_CALIBRATION_IMAGES), schedule.device)
-        _keep(out / f"{name}_{percent}_calibrated.pt", model, f"{name}_{percent} gates shifted by {shifted:.4f}")
-        report(f"{name}_{percent} calibrated", model, open_budget, test_set, schedule.device)
-        model.gates.shift(-shifted)
     return model
-
-
-def calibrate(model: GatedNetwork, budget: Budget, images: ImageSet, device: str) -> float:
-    """Shift the gates until the network, as it answers, keeps to its budget on training images; return the shift.
-
-    Training ends near the budget, on shifted images and on statistics of single batches; both differ afterwards.
-    """
-    low, high = -_FURTHEST_SHIFT, _FURTHEST_SHIFT
-    current = 0.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        model.gates.shift(middle - current)
-        current = middle
-        low, high = (low, middle) if executed_share(model, budget, images, device) > budget.target else (middle, high)
-    model.gates.shift(low - current)
-    return low
-
-
-@torch.no_grad()
-def executed_share(model: GatedNetwork, budget: Budget, images: ImageSet, device: str) -> float:
-    """Share of the computation that a network executes on images as they are."""
-    model.eval()
-    work = 0.0
-    for batch, labels in Batches(images, NORMALISATIONS["cifar10"], 500, device=device).in_order():
-        work += len(labels) * float(budget.share(model(batch)[1]))
-    return work / len(images)
-
-
-def _keep(path: Path, model: GatedNetwork, name: str) -> None:
-    save_checkpoint(path, {"name": name, "model": model.state_dict(), "epoch": 0})
 
 
 def _load_backbone(model: GatedNetwork, checkpoint: Path) -> None:

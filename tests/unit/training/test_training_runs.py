@@ -276,21 +276,12 @@ def test_gated_training_moves_the_work_towards_each_budget(tmp_path: Path, monke
     monkeypatch.setattr(module, "GATED_RECIPES", {"small": recipe})
     images = stripes(128)
     model = train_gated("small", images, images, tmp_path, Schedule(1), (80,))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "small_80.pt",
-        "small_80_calibrated.pt",
-        "small_backbone.pt",
-        "small_gates.pt",
-    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["small_80.pt", "small_backbone.pt", "small_gates.pt"]
     fixed, gated = share_of_work(model)
     budget = Budget(1.0, fixed, tuple(gated))
     opened = GatedDenseNet((2, 2), 4)
     opened.load_state_dict(load_checkpoint(tmp_path / "small_gates.pt")["model"])
     assert module.report("gates", opened, budget, images, "cpu")[1] == pytest.approx(1)
-    assert module.report("joint", model, budget, images, "cpu")[1] < 0.95
-    opened.load_state_dict(load_checkpoint(tmp_path / "small_80_calibrated.pt")["model"])
-    share = module.executed_share(opened, budget, images, "cpu")
-    assert fixed < share <= 0.8
-    assert module.report("calibrated", opened, budget, images, "cpu")[1] == pytest.approx(share)
+    assert module.report("joint", model, budget, images, "cpu")[1] < 0.9
     with pytest.raises(InputError, match="no gated network has this name"):
         train_gated("large", images, images, tmp_path, Schedule(), (50,))
