@@ -78,7 +78,6 @@ class ArrayStage:
         self, operand: str, number: int, bits: NDArray[np.int64], released: NDArray[np.int64], fetch: AddressPattern
     ) -> OperandTiles:
         visits = self.blocks.visits[operand]
-        sets = len(visits.set_last_block)
         return OperandTiles(
             operand=operand,
             buffer=self.buffers[number],
@@ -87,7 +86,7 @@ class ArrayStage:
             allocated_bits=bits,
             released_bits=released,
             retire_step=self._step_of_block[visits.set_last_block],
-            sets_in_flight=self.problem.space.copies[number] if sets > 1 else 1,
+            sets_in_flight=self.blocks.sets_in_flight(number),
             fetch=fetch,
         )
 
@@ -116,6 +115,7 @@ class ArrayStage:
             else:
                 owner, runs = self._matrix_runs(address, visits, n, k, self.addresses.matrices[1])
             fetch = AddressPattern.gather([(owner, runs)], len(bits))
+        bits = self.blocks.room(1, bits)
         released = sum_per_set(bits, visits.set_index, len(visits.set_last_block))
         tiles = self._tiles("weight", 1, bits, released, fetch)
         if self.addresses.weight_producer is None:
@@ -146,7 +146,9 @@ class ArrayStage:
         elements = m * n * self.blocks.group_extent(visits.group)
         first_visit = self.blocks.k_index(visits.first_block) == 0
         complete = self.blocks.k_index(visits.last_block) == self.blocks.trips["k"] - 1
-        bits = elements * (problem.ofmap_bits if self.blocks.sums_in_array else problem.psum_bits)
+        bits = elements * problem.psum_bits
+        if self.blocks.sums_in_array:
+            bits = self.blocks.room(2, elements * problem.ofmap_bits)
         owner = np.arange(len(bits))
         spill = self.blocks.stored_runs("psum", self.addresses.psum)
         drained = [(owner[~complete], spill[~complete])]

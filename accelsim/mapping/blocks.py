@@ -10,7 +10,7 @@ import numpy as np
 
 from accelsim.mapping.address_pattern import runs_of
 from accelsim.mapping.dataflow import DIMS, RELEVANT_DIMS
-from accelsim.mapping.tiling import streams_through
+from accelsim.mapping.tiling import passing_share_bits, streams_through
 from accelsim.units import BITS_PER_BYTE, ceil_div
 
 if TYPE_CHECKING:
@@ -150,6 +150,16 @@ class BlockSequence:
     def k_index(self, blocks: NDArray[np.int64]) -> NDArray[np.int64]:
         """Index along k of the given blocks: 0 where a visit to an output block begins its sum."""
         return self._indices[1]["k"][blocks]
+
+    def sets_in_flight(self, operand: int) -> int:
+        """Sets of an operand (by number) that may be in its buffer at one time."""
+        visits = self.visits[tuple(RELEVANT_DIMS)[operand]]
+        return self.problem.space.copies[operand] if len(visits.set_last_block) > 1 else 1
+
+    def room(self, operand: int, tile_bits: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Bits that tiles of an operand (by number) take of its buffer: all, or a share where they pass through it."""
+        share = passing_share_bits(self.problem, self.tiling, operand, self.sets_in_flight(operand))
+        return tile_bits if share is None else np.minimum(tile_bits, share)
 
     @property
     def sums_in_array(self) -> bool:

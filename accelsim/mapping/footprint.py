@@ -79,7 +79,8 @@ class PixelGrid:
         """Input rectangles (`BAND_DTYPE`) that each block of `block` output pixels needs, in order."""
         per_image = self.out_height * self.out_width
         pixels = self.output_pixels
-        starts = np.union1d(np.arange(0, pixels, block), np.arange(0, pixels, per_image)).astype(np.int64)
+        whole = self.out_width if block < self.out_width else per_image  # a short block may end in one row and go on
+        starts = np.union1d(np.arange(0, pixels, block), np.arange(0, pixels, whole)).astype(np.int64)
         ends = np.append(starts[1:], pixels)
         image = starts // per_image
         low, high = starts - image * per_image, ends - 1 - image * per_image

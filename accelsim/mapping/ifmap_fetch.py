@@ -78,7 +78,8 @@ class IfmapFetch:
     @cached_property
     def allocated_bits(self) -> NDArray[np.int64]:
         """Room that each tile takes."""
-        return self._tile_bits(self._bands)
+        bits = self._tile_bits(self._bands)
+        return bits if self._slides else self.blocks.room(0, bits)
 
     @cached_property
     def released_bits(self) -> NDArray[np.int64]:

@@ -152,10 +152,35 @@ def streams_through(problem: TilingProblem, tiling: Tiling) -> bool:
     )
 
 
+def passing_share_bits(problem: TilingProblem, tiling: Tiling, operand: int, copies: int) -> int | None:
+    """Bits that a tile takes at most of its buffer, where it passes through into the registers of the array.
+
+    That is so for the stationary operand of a block that is a single fold, in a buffer of its own; None elsewhere.
+
+    Parameters
+    ----------
+    problem, tiling
+        The layer and how it is cut.
+    operand
+        Number of the operand: ifmap, weight, psum.
+    copies
+        Tiles that may be in the buffer at one time.
+    """
+    flow, space = problem.dataflow, problem.space
+    sizes = {"m": tiling.m, "n": tiling.n, "k": tiling.k}
+    one_fold = tiling.groups == 1 and sizes[flow.row_dim] <= problem.rows and sizes[flow.col_dim] <= problem.cols
+    stationary = {"m": WEIGHT, "n": IFMAP, "k": PSUM}[flow.stream_dim]
+    shared = space.index.count(space.index[operand]) > 1
+    if operand != stationary or tiling.retention[operand] != len(ORDERS[0]) or not one_fold or shared:
+        return None
+    return space.free_bits[space.index[operand]] // copies
+
+
 def search_tiling(problem: TilingProblem) -> Tiling | None:
     """Find the best tiling by the problem's objective; None when none of at most `MOST_BLOCKS_AT_ALL` blocks fits."""
     candidates = _candidates(problem)
-    for most_blocks in (MOST_BLOCKS, MOST_BLOCKS_AT_ALL):
+    limits = (MOST_BLOCKS, MOST_BLOCKS_AT_ALL) if problem.objective != "compute_cycles" else (MOST_BLOCKS_AT_ALL,)
+    for most_blocks in limits:
         best = _search(candidates, problem, most_blocks)
         if best is not None:
             return best

@@ -102,7 +102,29 @@ def _loads(operand, level, order, trips):
 
 
 @kernel
-def _ifmap_cost(p, level, order, trips, channels, pixels, group_trips, group_size):
+def _is_one_fold(p, sizes, group_size):
+    """Whether a block is a single fold of the array, whose stationary operand lives in the registers."""
+    return group_size == 1 and sizes[p["row_dim"]] <= p["rows"] and sizes[p["col_dim"]] <= p["cols"]
+
+
+@kernel
+def _passing(p, operand, sizes, channels, held):
+    """Bits that a stationary operand holds on its way through a buffer of its own into the registers of the array.
+
+    A tile beyond the buffer passes in slices, and one has to fit: a channel of the ifmap, else a row of the array.
+    """
+    if operand != (1, 0, 2)[p["stream_dim"]]:
+        return held
+    for other in range(3):
+        if other != operand and p["buffer"][other] == p["buffer"][operand]:
+            return held
+    free = p["free_bits"][p["buffer"][operand]]
+    slices = channels[0] if operand == 0 else min(sizes[p["row_dim"]], p["extents"][p["row_dim"]])
+    return min(held, free) if _ceil(held, slices) <= free else held
+
+
+@kernel
+def _ifmap_cost(p, level, order, trips, sizes, channels, pixels, group_trips, group_size):
     """Bits held, bytes read, bytes on the bus, cycles of waiting; `channels` and `pixels` as in `_Candidates`."""
     if not p["ifmap_in_dram"]:
         return 0, 0, 0, 0
@@ -115,6 +137,8 @@ def _ifmap_cost(p, level, order, trips, channels, pixels, group_trips, group_siz
             held_channels, all_channels = p["channels"], p["channels"]
     copies = p["copies"][0] if loads * group_trips > 1 else 1
     held = copies * group_size * held_pixels * held_channels * p["ifmap_bits"]
+    if level == 3 and moving != 0 and _is_one_fold(p, sizes, group_size):
+        held = _passing(p, 0, sizes, channels, held)
     all_pixels = pixels[2] if m_inside or moving == 0 else pixels[1]
     read = repeats * all_pixels * _ceil(p["groups"] * all_channels * p["ifmap_bits"], 8)
     on_bus = _on_bus(read, group_size * channels[0], p["ifmap_run"], p["ifmap_bits"], p["burst_bytes"])
@@ -135,6 +159,8 @@ def _weight_cost(p, level, order, trips, sizes, group_trips, group_size):
     copies = p["copies"][1] if loads * group_trips > 1 else 1
     elements = p["groups"] * p["extents"][1] * p["extents"][2]
     held = copies * group_size * held_n * held_k * p["weight_bits"]
+    if level == 3 and _is_one_fold(p, sizes, group_size):
+        held = _passing(p, 1, sizes, sizes, held)
     waiting = loads * group_trips * p["dram_latency"] // p["copies"][1]
     return held, repeats * _ceil(elements * p["weight_bits"], 8), waiting
 
@@ -155,7 +181,10 @@ def _psum_cost(p, level, order, trips, sizes, group_trips, group_size, continues
     outputs = p["groups"] * p["extents"][0] * p["extents"][1]
     spilled = 2 * (visits - 1) * _ceil(outputs * p["psum_bits"], 8)
     results = _ceil(outputs * p["ofmap_bits"], 8) * p["ofmap_in_dram"]
-    return copies * group_size * held_m * held_n * bits, results, spilled
+    held = copies * group_size * held_m * held_n * bits
+    if level == 3 and whole_sums and _is_one_fold(p, sizes, group_size):
+        held = _passing(p, 2, sizes, sizes, held)
+    return held, results, spilled
 
 
 @kernel
@@ -178,6 +207,9 @@ def _block_fits(p, group_size, sizes, channels, pixels):
     held[0] = group_size * pixels[0] * channels[0] * p["ifmap_bits"] * p["ifmap_in_dram"]
     held[1] = group_size * sizes[1] * sizes[2] * p["weight_bits"]
     held[2] = group_size * sizes[0] * sizes[1] * min(p["ofmap_bits"], p["psum_bits"])
+    if _is_one_fold(p, sizes, group_size):
+        for operand in range(3):
+            held[operand] = _passing(p, operand, sizes, channels, held[operand])
     return _fits(p, held)
 
 
@@ -198,7 +230,7 @@ def _best_levels(
         if not _worth_a_level(0, ifmap_level, order, trips):
             continue
         held[0], _, read_on_bus, wait_in = _ifmap_cost(
-            p, ifmap_level, order, trips, channels, pixels, group_trips, group_size
+            p, ifmap_level, order, trips, sizes, channels, pixels, group_trips, group_size
         )
         if objective == 1 and read_on_bus > worst:
             continue
@@ -237,7 +269,7 @@ def candidate_cost(record, order, sizes, channels, pixels, group_size, levels):
         trips[dim] = _ceil(p["extents"][dim], sizes[dim])
     group_trips = _ceil(p["groups"], group_size)
     compute, continues = _compute_cycles(p, order, trips, sizes, group_size)
-    ifmap, read, _, _ = _ifmap_cost(p, levels[0], order, trips, channels, pixels, group_trips, group_size)
+    ifmap, read, _, _ = _ifmap_cost(p, levels[0], order, trips, sizes, channels, pixels, group_trips, group_size)
     weight, weights, _ = _weight_cost(p, levels[1], order, trips, sizes, group_trips, group_size)
     psum, results, spilled = _psum_cost(p, levels[2], order, trips, sizes, group_trips, group_size, continues)
     return compute, (read, weights, results, spilled), (ifmap, weight, psum)
@@ -249,7 +281,7 @@ def _compute_cycles(p, order, trips, sizes, group_size):
     row, col, stream = p["row_dim"], p["col_dim"], p["stream_dim"]
     folds = p["groups"] * _folds(p["extents"][row], sizes[row], p["rows"])
     folds *= _folds(p["extents"][col], sizes[col], p["cols"])
-    continues = group_size == 1 and sizes[row] <= p["rows"] and sizes[col] <= p["cols"]
+    continues = _is_one_fold(p, sizes, group_size)
     for position in range(2, -1, -1):
         if order[position] == stream:
             break

@@ -123,3 +123,29 @@ def test_products_beyond_the_buffers_follow_the_closed_form(dataflow: str, dims:
     tiling = search_tiling(problem)
     assert tiling is not None
     assert BlockSequence(problem, tiling).compute_cycles.sum() == folded_cycles(dataflow, 32, 32, m, k, n)
+
+
+LARGE_FOLDS = [
+    ("WS", 512, 256, (13, 56, 2, 2, 512, 256, 1)),
+    ("WS", 256, 256, (13, 14, 1, 3, 256, 256, 3)),
+    ("OS", 512, 256, (112, 224, 1, 1, 3, 512, 1)),
+    ("OS", 512, 128, (224, 28, 2, 3, 256, 96, 3)),
+    ("IS", 512, 256, (28, 112, 2, 2, 512, 1, 3)),
+    ("IS", 512, 16, (14, 112, 5, 1, 100, 1000, 2)),
+]
+"""Dataflow, rows, columns, and a layer (H, W, R, S, C, filters, stride) of which one fold exceeds a 64 KB buffer."""
+
+
+@pytest.mark.parametrize(("dataflow", "rows", "cols", "layer"), LARGE_FOLDS)
+def test_a_fold_larger_than_its_buffer_passes_through(
+    dataflow: str, rows: int, cols: int, layer: tuple[int, ...], tmp_path: Path
+) -> None:
+    height, width, window_rows, window_cols, channels, filters, stride = layer
+    topology = tmp_path / "one.csv"
+    topology.write_text("Layer, H, W, R, S, C, N, Stride,\nL," + ",".join(str(figure) for figure in layer) + ",\n")
+    array = [f"pe_array.dataflow={dataflow}", f"pe_array.rows={rows}", f"pe_array.cols={cols}"]
+    m = ceil_div(height - window_rows + stride, stride) * ceil_div(width - window_cols + stride, stride)
+    expected = folded_cycles(dataflow, rows, cols, m, window_rows * window_cols * channels, filters)
+    for kind in ("ideal", "command"):
+        run = simulate("scalesim_32x32", topology, overrides=[*array, f"dram.kind={kind}"])
+        assert run.totals.compute_cycles == expected
