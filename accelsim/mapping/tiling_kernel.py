@@ -15,6 +15,10 @@ SLACK = 0.01
 """Mappings this close to the least latency (or traffic) count as equally good; among them the one with less traffic (or
 latency) wins, in steps of the same size, and among equals the one with fewer blocks."""
 
+SPILL_COST = 2.0
+"""Time of spilled partial sums on the bus in units of their bytes at peak bandwidth (assumption): they go both ways in
+turns, for which the bus has to turn around; runs with spilled sums reached some 60 % of the peak."""
+
 MOST_BUFFERS = 8
 """Buffers that a machine may have."""
 
@@ -251,7 +255,7 @@ def _best_levels(
                     continue
                 out_on_bus = _on_bus(results, group_size * sizes[1], p["ofmap_run"], p["ofmap_bits"], p["burst_bytes"])
                 moved = float(read_on_bus + weights + out_on_bus + spilled)
-                latency = max(float(least_cycles), moved / bandwidth) + ends
+                latency = max(float(least_cycles), (moved + (SPILL_COST - 1.0) * spilled) / bandwidth) + ends
                 primary = (latency, moved, float(compute))[objective]
                 key = np.round(np.log(max(latency if objective == 1 else moved, 1.0)) / SLACK)
                 least = min(least, primary)
