@@ -15,7 +15,6 @@ KHZ_PER_MHZ = 1_000
 BITS_PER_BYTE = 8
 BYTES_PER_KIB = 1_024
 BYTES_PER_MIB = 1_024 * BYTES_PER_KIB
-BYTES_PER_GIB = 1_024 * BYTES_PER_MIB
 BYTES_PER_GB = 1_000_000_000
 
 _PS_TIMES_KHZ = 1_000_000_000  # one cycle lasts this many picoseconds at one kilohertz

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from accelsim.config.dram import DramConfig
 from accelsim.config.model import Record
-from accelsim.units import BYTES_PER_KIB, KHZ_PER_MHZ, Clock
+from accelsim.units import BYTES_PER_KIB, Clock
 
 Operand = Literal["ifmap", "weight", "ofmap", "psum"]
 DataflowName = Literal["WS", "OS", "IS"]
@@ -43,7 +43,7 @@ class PeArrayConfig(Record):
     @property
     def clock(self) -> Clock:
         """The clock domain."""
-        return Clock(round(self.clock_mhz * KHZ_PER_MHZ))
+        return Clock.from_mhz(self.clock_mhz)
 
     @property
     def elements(self) -> int:

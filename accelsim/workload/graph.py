@@ -202,15 +202,6 @@ class LayerGraph:
             raise self._error(f"shape {shape} has more than 2^40 elements", key=key)
 
     @cached_property
-    def topology(self) -> nx.DiGraph[str]:
-        """Layer names as nodes, an edge for every feature map that one layer hands to another."""
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(layer.name for layer in self.layers)
-        for layer in self.layers:
-            graph.add_edges_from((producer.name, layer.name) for producer in self.producers(layer))
-        return graph
-
-    @cached_property
     def _makers(self) -> dict[str, Layer]:
         return {layer.output: layer for layer in self.layers}
 

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from accelsim.atomic_file import current_umask
 from accelsim.config.model import Record, validate
 from accelsim.errors import InputError, WorkloadError
 from accelsim.workload.graph import MAX_ELEMENTS
@@ -146,9 +147,7 @@ def save_pot_weights(weights: PotWeights, path: str | Path) -> None:
         try:
             with os.fdopen(descriptor, "wb") as file:
                 np.savez(file, allow_pickle=False, **to_arrays(weights))
-            mask = os.umask(0)
-            os.umask(mask)
-            part.chmod(0o666 & ~mask)
+            part.chmod(0o666 & ~current_umask())
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
