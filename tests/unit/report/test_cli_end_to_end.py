@@ -31,8 +31,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_the_same_input_gives_the_same_bytes(folders: tuple[Path, Path]) -> None:
     first, second = folders
     assert sorted(path.name for path in first.iterdir()) == FILES
-    same = [name for name in FILES if (first / name).read_bytes() == (second / name).read_bytes()]
-    assert same == [name for name in FILES if name != "manifest.json"]
+    different = {name for name in FILES if (first / name).read_bytes() != (second / name).read_bytes()}
+    assert different <= {"manifest.json"}  # which holds date and wall time; two quick runs may share even those
 
 
 def test_files_agree_with_one_another(folders: tuple[Path, Path]) -> None:
