@@ -1,5 +1,1 @@
-"""Trains, quantises and writes the networks that ship with accelsim.
-
-What reads and writes files (`datasets`, `network_file`, `onnx_build`) needs nothing beyond the base install; the rest
-needs the extra ``[train]``, which is PyTorch.
-"""
+"""Trains the networks that ship with accelsim and writes their files; needs the extra ``[train]``, which is PyTorch."""

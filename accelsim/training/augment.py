@@ -12,7 +12,7 @@ from torch.nn import functional
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from accelsim.training.datasets import ImageSet, Normalisation
+    from accelsim.workload.datasets import ImageSet, Normalisation
 
 
 class Batches:

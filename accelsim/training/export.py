@@ -19,23 +19,23 @@ import typer
 
 from accelsim.atomic_file import written_whole
 from accelsim.errors import AccelsimError, InputError
+from accelsim.numerics.evaluate import Answers, classify, open_session
+from accelsim.numerics.quantise import quantise_network
 from accelsim.training.checkpoint import load_checkpoint
-from accelsim.training.datasets import NORMALISATIONS, load_dataset
-from accelsim.training.decision_trace import DecisionTrace, GatedBlock, save_trace
-from accelsim.training.evaluate import Answers, classify, open_session
 from accelsim.training.fold import fold_network
 from accelsim.training.gated_networks import GATED_RECIPES, GatedNetwork, share_of_work
-from accelsim.training.network_file import load_network, save_network
 from accelsim.training.networks import RECIPES
-from accelsim.training.onnx_build import build_onnx
-from accelsim.training.quantise import quantise_network
 from accelsim.training.train import console
+from accelsim.workload.datasets import NORMALISATIONS, load_dataset
+from accelsim.workload.decision_trace import DecisionTrace, GatedBlock, save_trace
+from accelsim.workload.network_file import load_network, save_network
+from accelsim.workload.onnx_build import build_onnx
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from accelsim.training.datasets import ImageSet
-    from accelsim.training.network_file import Network, QuantisedNetwork
+    from accelsim.workload.datasets import ImageSet
+    from accelsim.workload.network_file import Network, QuantisedNetwork
 
 _CALIBRATION_IMAGES = 1000
 _DATA = {

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from accelsim.errors import RunError
 from accelsim.training.gates import Decision, decide, scale_by_gate
-from accelsim.training.network_file import Network, Node, Structure
 from accelsim.training.networks import BasicBlock, ConvNorm, GlobalMean, global_mean, zero_padded_shortcut
+from accelsim.workload.network_file import Network, Node, Structure
 
 if TYPE_CHECKING:
     from collections.abc import Callable

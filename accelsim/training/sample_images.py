@@ -12,7 +12,7 @@ from rich.console import Console
 
 from accelsim.atomic_file import written_whole
 from accelsim.errors import AccelsimError
-from accelsim.training.datasets import load_dataset
+from accelsim.workload.datasets import load_dataset
 
 
 def main(
@@ -21,7 +21,7 @@ def main(
     out: Annotated[Path, typer.Option(help="npz file to write.")],
     count: Annotated[int, typer.Option(min=1, help="How many, from the first.")] = 2000,
 ) -> None:
-    """Write test images and labels as `accelsim.training.datasets.read_images` reads them."""
+    """Write test images and labels as `accelsim.workload.datasets.read_images` reads them."""
     console = Console(stderr=True)
     try:
         images = load_dataset(name, data, "test").head(count)

@@ -23,8 +23,8 @@ from torch.nn import functional
 from accelsim.errors import AccelsimError, InputError, RunError
 from accelsim.training.augment import Batches
 from accelsim.training.checkpoint import load_checkpoint, save_checkpoint
-from accelsim.training.datasets import NORMALISATIONS, load_dataset
 from accelsim.training.networks import RECIPES, Recipe
+from accelsim.workload.datasets import NORMALISATIONS, load_dataset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

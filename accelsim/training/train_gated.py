@@ -13,17 +13,17 @@ import typer
 from accelsim.errors import AccelsimError, InputError
 from accelsim.training.augment import Batches
 from accelsim.training.checkpoint import load_checkpoint
-from accelsim.training.datasets import NORMALISATIONS, load_dataset
 from accelsim.training.gated_networks import GATED_RECIPES, GatedNetwork, GatedResNet, share_of_work
 from accelsim.training.gates import Budget
 from accelsim.training.train import Schedule, console, train_network
+from accelsim.workload.datasets import NORMALISATIONS, load_dataset
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from accelsim.training.datasets import ImageSet
     from accelsim.training.networks import Recipe
     from accelsim.training.train import Objective
+    from accelsim.workload.datasets import ImageSet
 
 _GATE_IMAGES = 12_800  # a hundred steps: the gates start out open
 

@@ -9,17 +9,17 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 
 from accelsim.errors import InputError, RunError  # noqa: E402 - torch first
+from accelsim.numerics.evaluate import open_session  # noqa: E402
 from accelsim.training.augment import Batches  # noqa: E402
 from accelsim.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from accelsim.training.datasets import ImageSet, Normalisation  # noqa: E402
-from accelsim.training.evaluate import open_session  # noqa: E402
 from accelsim.training.fold import fold_network  # noqa: E402
 from accelsim.training.gated_networks import GatedDenseNet, GatedResNet, share_of_work  # noqa: E402
 from accelsim.training.gates import Budget, Decision, decide  # noqa: E402
 from accelsim.training.networks import RECIPES, Recipe, lenet_cifar, resnet_cifar  # noqa: E402
-from accelsim.training.onnx_build import build_onnx  # noqa: E402
 from accelsim.training.train import Schedule, cross_entropy, learning_rate, run, train_network  # noqa: E402
 from accelsim.training.train_gated import train_gated  # noqa: E402
+from accelsim.workload.datasets import ImageSet, Normalisation  # noqa: E402
+from accelsim.workload.onnx_build import build_onnx  # noqa: E402
 from accelsim.workload.operators import Conv  # noqa: E402
 from accelsim.workload.zoo.resnet import resnet_cifar as zoo_resnet  # noqa: E402
 

@@ -13,10 +13,10 @@ from accelsim.errors import InputError  # noqa: E402 - torch first
 from accelsim.training import export, sample_images, train, train_gated  # noqa: E402
 from accelsim.training.augment import Batches  # noqa: E402
 from accelsim.training.checkpoint import save_checkpoint  # noqa: E402
-from accelsim.training.datasets import NORMALISATIONS, load_dataset, read_images  # noqa: E402
-from accelsim.training.decision_trace import load_trace  # noqa: E402
 from accelsim.training.gated_networks import GatedDenseNet  # noqa: E402
-from accelsim.training.network_file import load_network  # noqa: E402
+from accelsim.workload.datasets import NORMALISATIONS, load_dataset, read_images  # noqa: E402
+from accelsim.workload.decision_trace import load_trace  # noqa: E402
+from accelsim.workload.network_file import load_network  # noqa: E402
 from accelsim.workload.onnx_import import import_onnx  # noqa: E402
 
 if TYPE_CHECKING:

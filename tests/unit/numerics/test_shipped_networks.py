@@ -9,13 +9,13 @@ import numpy as np
 import onnx
 import pytest
 
+from accelsim.numerics.evaluate import classify, open_session
 from accelsim.resources import resource_folder
-from accelsim.training.datasets import NORMALISATIONS, load_dataset, read_images
-from accelsim.training.decision_trace import load_trace
-from accelsim.training.evaluate import classify, open_session
-from accelsim.training.network_file import load_network
-from accelsim.training.onnx_build import build_onnx
+from accelsim.workload.datasets import NORMALISATIONS, load_dataset, read_images
+from accelsim.workload.decision_trace import load_trace
 from accelsim.workload.loader import load_workload
+from accelsim.workload.network_file import load_network
+from accelsim.workload.onnx_build import build_onnx
 from accelsim.workload.onnx_import import import_onnx
 
 WORKLOADS = resource_folder("workloads")

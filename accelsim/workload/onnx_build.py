@@ -8,15 +8,15 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from accelsim.training.datasets import NORMALISATIONS
-from accelsim.training.network_file import Network, QuantisedNetwork
+from accelsim.workload.datasets import NORMALISATIONS
+from accelsim.workload.network_file import Network, QuantisedNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from accelsim.training.network_file import Node
+    from accelsim.workload.network_file import Node
 
 _OPSET = 17
 _IR_VERSION = 8

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from random_networks import STRUCTURE, compute, random_images, random_network
 
-from accelsim.training.evaluate import open_session
-from accelsim.training.onnx_build import build_onnx
-from accelsim.training.quantise import LARGEST, quantise_network, quantise_weights, stored_tensors
+from accelsim.numerics.evaluate import open_session
+from accelsim.numerics.quantise import LARGEST, quantise_network, quantise_weights, stored_tensors
+from accelsim.workload.onnx_build import build_onnx
 from accelsim.workload.onnx_import import import_onnx
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.training.network_file import Network, Node, Structure
+from accelsim.workload.network_file import Network, Node, Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,9 +9,9 @@ import pytest
 from random_networks import random_images, random_network
 
 from accelsim.errors import WorkloadError
-from accelsim.training.decision_trace import DecisionTrace, GatedBlock, load_trace, save_trace
-from accelsim.training.network_file import QuantisedNetwork, load_network, save_network
-from accelsim.training.quantise import quantise_network
+from accelsim.numerics.quantise import quantise_network
+from accelsim.workload.decision_trace import DecisionTrace, GatedBlock, load_trace, save_trace
+from accelsim.workload.network_file import QuantisedNetwork, load_network, save_network
 
 if TYPE_CHECKING:
     from pathlib import Path

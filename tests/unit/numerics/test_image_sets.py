@@ -10,7 +10,7 @@ import pytest
 
 from accelsim.errors import InputError
 from accelsim.resources import resource_folder
-from accelsim.training.datasets import NORMALISATIONS, load_dataset, read_images
+from accelsim.workload.datasets import NORMALISATIONS, load_dataset, read_images
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.training.evaluate import open_session
-from accelsim.training.network_file import Network, QuantisedNetwork
-from accelsim.training.onnx_build import build_onnx
+from accelsim.numerics.evaluate import open_session
+from accelsim.workload.network_file import Network, QuantisedNetwork
+from accelsim.workload.onnx_build import build_onnx
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from accelsim.training.network_file import Structure
+    from accelsim.workload.network_file import Structure
 
 LARGEST = 127  # -128 is left out, so that a value and its negative are both there
 _CALIBRATION_BATCH = 250

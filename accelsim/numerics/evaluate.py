@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import onnx
     from numpy.typing import NDArray
 
-    from accelsim.training.datasets import ImageSet, Normalisation
+    from accelsim.workload.datasets import ImageSet, Normalisation
 
 _BATCH = 250
 
