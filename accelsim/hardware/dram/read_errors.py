@@ -17,11 +17,14 @@ from accelsim.errors import ConfigError
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.address_map import FIELDS
 from accelsim.hardware.dram.bit_error_rate import AXES, rate_at_reduction
-from accelsim.hardware.dram.bit_flips import draw_flips
+from accelsim.hardware.dram.bit_flips import WEAK_CELL_DTYPE, draw_flips, weak_cells
 from accelsim.hardware.dram.cell_region import CellRegion, map_bytes
 from accelsim.hardware.dram.error_model import ErrorModel, data_dependent_at_rates, model_at_rate
+from accelsim.units import BITS_PER_BYTE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from accelsim.config.dram import BitErrorConfig, OperatingPoint
@@ -142,8 +145,29 @@ class ReadErrors:
         size = region.total_bytes
         stored = np.full(size, UNKNOWN_DATA, np.uint8) if data is None else data
         mask = np.zeros(size, np.uint8)
+        for model, part, offset in self._parts(region):
+            mask[offset] = draw_flips(model, part, stored[offset], seed=self.seed, access=access)
+        return mask
+
+    def weak_cells(self, region: CellRegion) -> NDArray[np.void]:
+        """List the cells of a region that may flip (`WEAK_CELL_DTYPE`), by rising `byte` and, in a byte, `bit`."""
+        found = [np.zeros(0, WEAK_CELL_DTYPE)]
+        for model, part, offset in self._parts(region):
+            cells = weak_cells(model, part, seed=self.seed)
+            cells["byte"] = offset[cells["byte"]]
+            found.append(cells)
+        cells = np.concatenate(found)
+        return cells[np.argsort(cells["byte"] * BITS_PER_BYTE + cells["bit"], kind="stable")]
+
+    def points_of(self, region: CellRegion) -> NDArray[np.int64]:
+        """Number of the operating point of each run of a region."""
         rows = self.spec.geometry.rows_per_subarray
-        point_of_run = self.spec.points.by_subarray[region.bank, region.row // rows]
+        points: NDArray[np.int64] = self.spec.points.by_subarray[region.bank, region.row // rows]
+        return points
+
+    def _parts(self, region: CellRegion) -> Iterator[tuple[ErrorModel, CellRegion, NDArray[np.int64]]]:
+        """Parts of a region at one operating point each, if it has errors: model, cells, and where the bytes stand."""
+        point_of_run = self.points_of(region)
         starts = np.cumsum(region.size_bytes) - region.size_bytes
         for point in np.unique(point_of_run).tolist():
             model = self.models[point]
@@ -153,8 +177,7 @@ class ReadErrors:
             part = CellRegion(region.bank[runs], region.row[runs], region.byte_column[runs], region.size_bytes[runs])
             sizes = part.size_bytes
             offset = np.repeat(starts[runs] - (np.cumsum(sizes) - sizes), sizes) + np.arange(part.total_bytes)
-            mask[offset] = draw_flips(model, part, stored[offset], seed=self.seed, access=access)
-        return mask
+            yield model, part, offset
 
     def count(self, addresses: NDArray[np.int64], access: int) -> NDArray[np.int64]:
         """Count the flips, per bank of the whole memory, when whole bursts of unknown data are read."""

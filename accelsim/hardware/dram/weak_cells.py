@@ -132,6 +132,19 @@ def line_flip_factor(key: np.uint64, line: int, spread: float) -> float:
 
 
 @kernel
+def row_flip_key(seed: np.uint64, access: np.uint64, bank: int, row: int) -> np.uint64:
+    """Key of the draws of the cells of one row on one access."""
+    access_key = np.uint64(bank_key(np.uint64(absorb(seed, access)), _STREAM_FLIP, bank))
+    return absorb(access_key, np.uint64(row))
+
+
+@kernel
+def flip_draw(key: np.uint64, column: int) -> float:
+    """Draw of a cell, uniform in [0, 1), from the key of its row: it flips where this lies below its probability."""
+    return uniform(np.uint64(mix(key + _STEP * np.uint64(column + 1))))
+
+
+@kernel
 def visit_weak_cells(
     seed: np.uint64,
     access: np.uint64,
@@ -191,8 +204,7 @@ def visit_weak_cells(
         limit = -math.log1p(-bound) if bound < 1.0 else math.inf
         strength_key = np.uint64(bank_key(seed, _STREAM_STRENGTH, bank))
         row_key = np.uint64(absorb(strength_key, np.uint64(row)))
-        access_key = np.uint64(bank_key(np.uint64(absorb(seed, access)), _STREAM_FLIP, bank))
-        flip_key = np.uint64(absorb(access_key, np.uint64(row)))
+        flip_key = np.uint64(row_flip_key(seed, access, bank, row))
         for block in range(start // BLOCK_BYTES, (end + BLOCK_BYTES - 1) // BLOCK_BYTES):
             count = walk_block(np.uint64(absorb(row_key, np.uint64(block))), limit, places, swapped, depths)
             for index in range(count):
@@ -209,9 +221,85 @@ def visit_weak_cells(
                 place = first + byte - start
                 bit = column & 7
                 chance = flip_one if (data[place] >> bit) & 1 else flip_zero
-                draw = np.uint64(mix(flip_key + _STEP * np.uint64(column + 1)))
-                if uniform(draw) < chance * factor:
+                if flip_draw(flip_key, column) < chance * factor:
                     mask[place] |= np.uint8(1 << bit)
+            restore_places(places, swapped, count)
+        first += sizes[run]
+    return met
+
+
+@kernel
+def list_weak_cells(
+    seed: np.uint64,
+    banks: np.ndarray,
+    rows: np.ndarray,
+    byte_columns: np.ndarray,
+    sizes: np.ndarray,
+    lines: int,
+    weak: float,
+    weak_spread: float,
+    flip_spread: float,
+    cells: np.ndarray,
+) -> int:
+    """List the weak cells of runs of bytes, those that `visit_weak_cells` meets, in the order of the runs.
+
+    Parameters
+    ----------
+    seed, banks, rows, byte_columns, sizes, lines, weak, weak_spread, flip_spread
+        As for `visit_weak_cells`.
+    cells
+        Filled as far as it goes with `byte` (counted through the runs), `bit`, `bank`, `row`, `column`, and `factor`,
+        by which the flip probability of the cell's line differs from the mean.
+
+    Returns
+    -------
+    int
+        Number of weak cells, which may be more than there was room for.
+    """
+    weakest = weak if lines == SAME_EVERYWHERE else min(1.0, weak * (1.0 + weak_spread))
+    if weakest <= 0.0:
+        return 0
+    places = np.arange(BLOCK_BITS)
+    swapped = np.empty(BLOCK_BITS, np.int64)
+    depths = np.empty(BLOCK_BITS)
+    met = 0
+    first = 0
+    for run in range(len(sizes)):
+        bank = banks[run]
+        row = rows[run]
+        start = byte_columns[run]
+        end = start + sizes[run]
+        bound = weakest
+        factor = 1.0
+        line_weak_key = np.uint64(bank_key(seed, _STREAM_LINE_WEAK, bank))
+        line_flip_key = np.uint64(bank_key(seed, _STREAM_LINE_FLIP, bank))
+        if lines == PER_WORDLINE:
+            bound = line_weak_fraction(line_weak_key, row, weak, weak_spread)
+            factor = line_flip_factor(line_flip_key, row, flip_spread)
+        limit = -math.log1p(-bound) if bound < 1.0 else math.inf
+        strength_key = np.uint64(bank_key(seed, _STREAM_STRENGTH, bank))
+        row_key = np.uint64(absorb(strength_key, np.uint64(row)))
+        for block in range(start // BLOCK_BYTES, (end + BLOCK_BYTES - 1) // BLOCK_BYTES):
+            count = walk_block(np.uint64(absorb(row_key, np.uint64(block))), limit, places, swapped, depths)
+            for index in range(count):
+                column = block * BLOCK_BITS + places[index]
+                byte = column >> 3
+                if byte < start or byte >= end:
+                    continue
+                if lines == PER_BITLINE:
+                    fraction = line_weak_fraction(line_weak_key, column, weak, weak_spread)
+                    if -math.expm1(-depths[index]) >= fraction:
+                        continue
+                    factor = line_flip_factor(line_flip_key, column, flip_spread)
+                if met < len(cells):
+                    cell = cells[met]
+                    cell["byte"] = first + byte - start
+                    cell["bit"] = column & 7
+                    cell["bank"] = bank
+                    cell["row"] = row
+                    cell["column"] = column
+                    cell["factor"] = factor
+                met += 1
             restore_places(places, swapped, count)
         first += sizes[run]
     return met
