@@ -11,6 +11,7 @@ from accelsim.energy.table import load_energy_table
 from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.dram.read_errors import ReadErrors
+from accelsim.hardware.pe_array import build_array
 from accelsim.mapping.layer_tiler import MemoryInterface
 from accelsim.mapping.network import map_network
 from accelsim.simulation.simulator import run_stages
@@ -79,7 +80,8 @@ def simulate(
         graph = graph.with_batch(batch)
     if seed < 0:
         raise InputError("is negative", where="--seed", value=seed, allowed="a whole number of at least 0")
-    mapping = map_network(graph, config, memory_interface(config, dram), _part_of(progress, "mapping"))
+    array = build_array(config)
+    mapping = map_network(graph, config, memory_interface(config, dram), array, _part_of(progress, "mapping"))
     simulation = run_stages(mapping.tiles, config, _part_of(progress, "simulation"))
     peak_gb_per_s = _peak_bandwidth(config, dram)
     return Account(config, table, dram.spec.device, mapping, simulation, errors, peak_gb_per_s).result(seed)

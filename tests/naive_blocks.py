@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from tiling_cases import folding_of
 
 from accelsim.units import bits_to_bytes, ceil_div
 
@@ -51,7 +52,8 @@ def naive_cycles(problem: TilingProblem, tiling: Tiling) -> int:
 
     Streams go on where a whole block is one fold; a cut block at the end is scheduled as the whole ones are.
     """
-    flow, rows, cols = problem.dataflow, problem.rows, problem.cols
+    folding = folding_of(problem)
+    flow, rows, cols = folding.dataflow, folding.rows, folding.cols
     size = {"m": tiling.m, "n": tiling.n, "k": tiling.k}
     one_fold = size[flow.row_dim] <= rows and size[flow.col_dim] <= cols and tiling.groups == 1
     total, previous = 0, None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from accelsim.hardware.pe_array.systolic import SystolicCosts
+from accelsim.mapping.array_costs import Folding
 from accelsim.mapping.dataflow import DATAFLOWS
 from accelsim.mapping.footprint import pixel_grid
 from accelsim.mapping.tiling import BufferSpace, TilingProblem
@@ -32,9 +34,7 @@ def problem_of(
         dims=dims,
         taps=window.kernel[0] * window.kernel[1] if window else 1,
         grid=pixel_grid(operator, (shape,)),
-        dataflow=DATAFLOWS[dataflow],
-        rows=rows,
-        cols=cols,
+        costs=SystolicCosts(Folding(DATAFLOWS[dataflow], rows, cols)),
         ifmap_bits=bits[0],
         weight_bits=bits[1],
         ofmap_bits=bits[2],
@@ -49,6 +49,12 @@ def problem_of(
         dram_latency_cycles=0,
         objective=objective,
     )
+
+
+def folding_of(problem: TilingProblem) -> Folding:
+    """The systolic array of a problem."""
+    assert problem.folding is not None
+    return problem.folding
 
 
 def product_problem(

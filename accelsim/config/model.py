@@ -21,6 +21,11 @@ class Record(BaseModel):
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    @classmethod
+    def kind_of(cls, data: object) -> type[Record]:  # noqa: ARG003 - for records that come in kinds
+        """Class that checks `data`: this one, or one derived from it where it stands for several kinds."""
+        return cls
+
 
 _Model = TypeVar("_Model", bound=Record)
 
@@ -56,7 +61,7 @@ def validate(model: type[_Model], data: Mapping[str, Any], where: object, error:
         return model.model_validate_json(text)
     except ValidationError as problem:
         details = sorted(problem.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-        raise _as_input_error(details[0], model, where, error) from None
+        raise _as_input_error(details[0], model, data, where, error) from None
 
 
 _PLAIN = "a number, a text in quotes, true or false, a list or a mapping"
@@ -93,11 +98,13 @@ _EXPECTED = {
 """What is allowed, by pydantic's type of error, where pydantic's own words are those of another language."""
 
 
-def _as_input_error(detail: ErrorDetails, model: type[Record], where: object, error: type[InputError]) -> InputError:
+def _as_input_error(
+    detail: ErrorDetails, model: type[Record], data: object, where: object, error: type[InputError]
+) -> InputError:
     path = [part for part in detail["loc"] if not (isinstance(part, str) and "[" in part)]
     key = ".".join(str(part) for part in path)
     if detail["type"] == "extra_forbidden":
-        owner = _record_at(model, path[:-1])
+        owner = _record_at(model, data, path[:-1])
         allowed = "one of " + ", ".join(sorted(owner.model_fields)) if owner else None
         return error("unknown key", where=where, key=key, allowed=allowed)
     if detail["type"] == "missing":
@@ -116,15 +123,17 @@ def _as_input_error(detail: ErrorDetails, model: type[Record], where: object, er
     return error(problem, where=where, key=key or None, value=... if isinstance(value, dict) else value)
 
 
-def _record_at(model: type[Record], path: list[int | str]) -> type[Record] | None:
+def _record_at(model: type[Record], data: object, path: list[int | str]) -> type[Record] | None:
     """Find the class of the nested record that `path` leads to; None behind unions and lists of several kinds."""
     current: type[Record] | None = model
     for part in path:
+        if isinstance(data, Mapping) or (isinstance(data, list | tuple) and isinstance(part, int)):
+            data = data[part]  # type: ignore[index]
         field = current.model_fields.get(str(part)) if current else None
         if field is None:
             continue  # a key of a mapping of records, or a place in a list of them: stay with the record found last
         candidates = _records_in(field.annotation)
-        current = candidates[0] if len(candidates) == 1 else None
+        current = candidates[0].kind_of(data) if len(candidates) == 1 else None
     return current
 
 

@@ -14,41 +14,14 @@ from pydantic import Field, model_validator
 
 from accelsim.config.dram import DramConfig
 from accelsim.config.model import Record
-from accelsim.units import BYTES_PER_KIB, Clock
+from accelsim.config.pe_array import AnyPeArray
+from accelsim.units import BYTES_PER_KIB
 
 Operand = Literal["ifmap", "weight", "ofmap", "psum"]
-DataflowName = Literal["WS", "OS", "IS"]
 LoopOrder = Literal["mnk", "mkn", "nmk", "nkm", "kmn", "knm"]
 
 MOST_BUFFERS = 8
 """On-chip memories that a machine may have; the compiled tiling search has room for as many."""
-
-
-class PeArrayConfig(Record):
-    """A two-dimensional array of processing elements."""
-
-    kind: Literal["systolic"] = "systolic"
-    """Which array it is; each kind is one file under ``hardware/pe_array``."""
-    rows: int = Field(ge=1, le=65_536)
-    """Processing elements along the side that the k dimension enters (WS, IS) or the m dimension (OS)."""
-    cols: int = Field(ge=1, le=65_536)
-    """Processing elements along the other side."""
-    dataflow: DataflowName
-    """Which operand stays in the elements: weight, output or input stationary."""
-    clock_mhz: float = Field(ge=0.001, le=100_000)
-    """Clock of array, vector unit and buffers."""
-    operand_bits: int = Field(default=8, ge=1, le=64)
-    """Widest operand that a multiplier takes."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock domain."""
-        return Clock.from_mhz(self.clock_mhz)
-
-    @property
-    def elements(self) -> int:
-        """Processing elements, which is also the peak of multiply-accumulates per cycle."""
-        return self.rows * self.cols
 
 
 class VectorUnitConfig(Record):
@@ -123,7 +96,8 @@ class HardwareConfig(Record):
 
     name: str = Field(min_length=1)
     description: str = ""
-    pe_array: PeArrayConfig
+    pe_array: AnyPeArray
+    """The array; its keys follow from its kind."""
     vector_unit: VectorUnitConfig
     precision: PrecisionConfig = PrecisionConfig()
     sram: dict[str, BufferConfig] = Field(min_length=1, max_length=MOST_BUFFERS)

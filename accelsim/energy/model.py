@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from accelsim.errors import ConfigError
 from accelsim.result import ENERGY_COMPONENTS
 from accelsim.units import milliwatts_to_pj
 
@@ -55,7 +56,7 @@ class EnergyModel:
         element_mw = table.leakage_mw_per_element
         sram_mw = table.leakage_mw_per_sram_kib * sum(buffer.capacity_kib for buffer in sram.values())
         energy: EnergyByAction = {
-            "pe_array": {"mac": activity.macs * table.mac_energy_pj(*activity.operand_bits) if activity.macs else 0.0},
+            "pe_array": self._array_energy(activity),
             "vector_unit": {"operation": activity.vector_operations * table.vector_operation_pj},
             "register_file": {"access": activity.register_file_bits * table.register_file_pj_per_bit},
             "sram": {
@@ -71,6 +72,22 @@ class EnergyModel:
             },
         }
         return {name: {action: rounded(pj) for action, pj in actions.items()} for name, actions in energy.items()}
+
+    def _array_energy(self, activity: Activity) -> dict[str, float]:
+        """Energy of the multiply-accumulates that were not gated, and of the other operations of the array."""
+        macs, prices = activity.macs - activity.gated_macs, self.table.array_operation_pj
+        energy = {"mac": macs * self.table.mac_energy_pj(*activity.operand_bits) if macs else 0.0}
+        for name, count in activity.array_operations.items():
+            if name not in prices:
+                known = ", ".join(sorted(prices)) or "none"
+                raise ConfigError(
+                    f"has no price for {name!r}, which this array needs",
+                    where=f"energy table {self.table.name}",
+                    key="array_operation_pj",
+                    allowed=f"an energy in pJ beside those it has ({known})",
+                )
+            energy[name] = count * prices[name]
+        return energy
 
     def vector_energy(self, operations: int) -> EnergyByAction:
         """Energy of a layer that rides on another's drain: its operations alone."""

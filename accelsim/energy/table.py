@@ -28,6 +28,8 @@ class EnergyTable(Record):
     """Feature size."""
     mac_pj: dict[_Size, _Energy] = Field(min_length=1)
     """Multiply-accumulate by operand bits; other widths by a power law, the square of the width beyond the ends."""
+    array_operation_pj: dict[str, _Energy] = Field(default_factory=dict)
+    """Operations of special arrays by name, such as the rebuilding of a weight."""
     vector_operation_pj: _Energy
     """One element operation of the vector unit."""
     register_file_pj_per_bit: _Energy

@@ -99,6 +99,15 @@ def _bursts(runs: NDArray[np.void], burst_bytes: int) -> NDArray[np.int64]:
     return addresses[:count].copy()
 
 
+def shortened(runs: NDArray[np.void], share: float) -> NDArray[np.void]:
+    """Cut every run to a share of its bytes, rounded up: what is left where a compressed tensor keeps its places."""
+    if share == 1.0:
+        return runs
+    cut = runs.copy()
+    cut["run_bytes"] = np.ceil(runs["run_bytes"] * share).astype(np.int64)
+    return cut
+
+
 def runs_of(
     base: NDArray[np.int64],
     run_bytes: NDArray[np.int64] | int,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.mapping.address_pattern import AddressPattern
-from accelsim.mapping.blocks import repeat_per_matrix, sum_per_set
+from accelsim.mapping.address_pattern import AddressPattern, shortened
+from accelsim.mapping.blocks import repeat_per_matrix, shared_bits, sum_per_set
 from accelsim.mapping.dataflow import RELEVANT_DIMS
 from accelsim.mapping.ifmap_fetch import IfmapFetch
 from accelsim.mapping.layout import pixel_runs
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from accelsim.mapping.array_addresses import ArrayAddresses
+    from accelsim.mapping.array_costs import ArrayWork
     from accelsim.mapping.blocks import BlockSequence, TileVisits
     from accelsim.mapping.tiling import Tiling, TilingProblem
 
@@ -61,7 +62,7 @@ class ArrayStage:
     @cached_property
     def _step_of_block(self) -> NDArray[np.int64]:
         """Step that each block belongs to: a new one begins where a tile arrives, or after one has left."""
-        begins = np.zeros(len(self.blocks.compute_cycles), bool)
+        begins = np.zeros(len(self.work.cycles), bool)
         begins[0] = True
         for visits in self.blocks.visits.values():
             begins[visits.first_block] = True
@@ -72,7 +73,7 @@ class ArrayStage:
     @cached_property
     def compute_cycles(self) -> NDArray[np.int64]:
         """Cycles of the array per step."""
-        return np.bincount(self._step_of_block, weights=self.blocks.compute_cycles).astype(np.int64)
+        return np.bincount(self._step_of_block, weights=self.work.cycles).astype(np.int64)
 
     def _tiles(
         self, operand: str, number: int, bits: NDArray[np.int64], released: NDArray[np.int64], fetch: AddressPattern
@@ -104,7 +105,9 @@ class ArrayStage:
         """Tiles of the weights; they take no space where a second feature map is on chip already."""
         visits = self.blocks.visits["weight"]
         n, k = (self.blocks.block_extent(dim, visits.dims[dim]) for dim in ("n", "k"))
+        form = self.problem.costs.weight_form
         bits = n * k * self.blocks.group_extent(visits.group) * self.problem.weight_bits
+        bits = shared_bits(bits, form.buffer_share)
         address = self.addresses.weight
         if address is None:
             bits, fetch = np.zeros_like(bits), AddressPattern.empty(len(bits))
@@ -148,12 +151,14 @@ class ArrayStage:
         complete = self.blocks.k_index(visits.last_block) == self.blocks.trips["k"] - 1
         bits = elements * problem.psum_bits
         if self.blocks.sums_in_array:
-            bits = self.blocks.room(2, elements * problem.ofmap_bits)
+            bits = shared_bits(elements * problem.ofmap_bits, problem.ofmap_form.buffer_share)
+            bits = self.blocks.room(2, bits)
         owner = np.arange(len(bits))
         spill = self.blocks.stored_runs("psum", self.addresses.psum)
         drained = [(owner[~complete], spill[~complete])]
         if self.addresses.ofmap is not None:
-            drained.append((owner[complete], self._result_runs(visits, m, n)[complete]))
+            results = shortened(self._result_runs(visits, m, n)[complete], problem.ofmap_form.dram_share)
+            drained.append((owner[complete], results))
         fetch = AddressPattern.gather([(owner[~first_visit], spill[~first_visit])], len(bits))
         released = sum_per_set(bits, visits.set_index, len(visits.set_last_block))
         first_pixel = visits.dims["m"] * self.tiling.m
@@ -163,7 +168,7 @@ class ArrayStage:
         return OutputTiles(
             tiles=self._tiles("psum", 2, bits, released, fetch),
             last_step=self._step_of_block[visits.last_block],
-            delay_cycles=self.blocks.cycles_behind[visits.last_block],
+            delay_cycles=self.work.cycles_behind[visits.last_block],
             drain=AddressPattern.gather(drained, len(bits)),
             spilled_before=self._drains_before(visits, first_visit),
             first_pixel=np.where(complete, first_pixel, output_pixels),
@@ -199,27 +204,16 @@ class ArrayStage:
         return runs
 
     @property
-    def mapping_efficiency(self) -> float:
-        """Share of the array's elements that a fold uses, on average."""
-        problem, flow = self.problem, self.problem.dataflow
-        folds = self.blocks.folds
-        used = self.blocks.extents[flow.row_dim] * self.blocks.extents[flow.col_dim]
-        return used / (folds[flow.row_dim] * folds[flow.col_dim] * problem.rows * problem.cols)
+    def work(self) -> ArrayWork:
+        """What the array does."""
+        return self.blocks.work
 
     @property
     def activity(self) -> Activity:
-        """On-chip accesses: each operand passes the array's edge once per fold of the dimension it lacks."""
-        problem, dims = self.problem, self.problem.dims
-        lacking = {"ifmap": "n", "weight": "m", "psum": "k"}
-        elements = {"ifmap": dims.m * dims.k, "weight": dims.n * dims.k, "psum": dims.m * dims.n}
-        passes = {operand: dims.groups * elements[operand] * self.blocks.folds[lacking[operand]] for operand in lacking}
-        results = dims.groups * elements["psum"]
-        reads = {
-            "ifmap": passes["ifmap"] * problem.ifmap_bits,
-            "weight": passes["weight"] * problem.weight_bits,
-            "psum": (passes["psum"] - results) * problem.psum_bits,
-        }
-        writes = {"psum": (passes["psum"] - results) * problem.psum_bits + results * problem.ofmap_bits}
+        """On-chip accesses: what passes between buffers and array, and what comes from and goes to DRAM."""
+        work, problem, dims = self.work, self.problem, self.problem.dims
+        results = dims.groups * dims.m * dims.n
+        reads, writes = dict(work.read_bits), dict(work.written_bits)
         edge_bits = sum(reads.values()) + sum(writes.values())
         fills = {"weight": int(self.weight_tiles.fetch.tile_bytes.sum()) * BITS_PER_BYTE}
         fills["ifmap"] = int(self.ifmap_tiles.fetch.tile_bytes.sum()) * BITS_PER_BYTE if self.ifmap_tiles else 0
@@ -228,26 +222,20 @@ class ArrayStage:
         for operand, bits in fills.items():
             writes[operand] = writes.get(operand, 0) + bits
         moved = results * problem.ofmap_bits if self.kept_in not in (None, self.buffers[2]) else 0
-        reads["psum"] += drained + moved
+        reads["psum"] = reads.get("psum", 0) + drained + moved
         written = self._by_buffer(writes)
         if self.kept_in is not None:
             written[self.kept_in] = written.get(self.kept_in, 0) + moved
         return Activity(
-            macs=dims.macs,
+            macs=work.macs,
+            gated_macs=work.gated_macs,
             operand_bits=(problem.ifmap_bits, problem.weight_bits),
+            array_operations=work.operations,
             sram_read_bits=self._by_buffer(reads),
             sram_write_bits=written,
-            register_file_bits=dims.macs * self._register_bits_per_mac,
+            register_file_bits=work.register_file_bits,
             interconnect_bits=edge_bits + sum(fills.values()) + drained + moved,
         )
-
-    @property
-    def _register_bits_per_mac(self) -> int:
-        """Registers of one element per multiply-accumulate: operands that pass are read and written, the third read."""
-        problem = self.problem
-        stationary = {"m": "weight", "n": "ifmap", "k": "psum"}[problem.dataflow.stream_dim]
-        bits = {"ifmap": problem.ifmap_bits, "weight": problem.weight_bits, "psum": problem.psum_bits}
-        return sum(width * (1 if operand == stationary != "psum" else 2) for operand, width in bits.items())
 
     def _by_buffer(self, bits: dict[str, int]) -> dict[str, int]:
         total: dict[str, int] = {}
@@ -263,6 +251,7 @@ class ArrayStage:
             "order": "".join(tiling.order),
             "tile": {"groups": tiling.groups, "m": tiling.m, "n": tiling.n, "k": tiling.k},
             "retention": dict(zip(RELEVANT_DIMS, tiling.retention, strict=True)),
-            "blocks": len(self.blocks.compute_cycles),
+            "blocks": len(self.work.cycles),
             "steps": len(self.compute_cycles),
+            **self.work.description,
         }

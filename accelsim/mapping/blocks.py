@@ -16,6 +16,7 @@ from accelsim.units import BITS_PER_BYTE, ceil_div
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from accelsim.mapping.array_costs import ArrayWork
     from accelsim.mapping.tiling import Tiling, TilingProblem
 
 
@@ -86,33 +87,30 @@ class BlockSequence:
         """Groups in the blocks with these group indices."""
         return np.minimum(self.tiling.groups, self.problem.dims.groups - index * self.tiling.groups)
 
-    @cached_property
-    def compute_cycles(self) -> NDArray[np.int64]:
-        """Cycles of the array per block; fill and drain of a stream that goes on are counted once."""
-        flow, rows, cols = self.problem.dataflow, self.problem.rows, self.problem.cols
-        group, index = self._indices
-        extent = {dim: self.block_extent(dim, index[dim]) for dim in DIMS}
-        row_folds = -(-extent[flow.row_dim] // rows)
-        col_folds = -(-extent[flow.col_dim] // cols)
-        streamed = extent[flow.stream_dim]
-        if streams_through(self.problem, self.tiling):
-            stream_index = index[flow.stream_dim]
-            starts, ends = stream_index == 0, stream_index == self.trips[flow.stream_dim] - 1
-            cycles = streamed + starts * flow.prologue_cycles(rows) + ends * flow.epilogue_cycles(rows, cols)
-        else:
-            cycles = row_folds * col_folds * (streamed + flow.fold_overhead_cycles(rows, cols))
-        total: NDArray[np.int64] = cycles * self.group_extent(group)
-        return total
+    @property
+    def index_per_block(self) -> dict[str, NDArray[np.int64]]:
+        """Per dimension the index of each block along it, in the order of the blocks."""
+        return self._indices[1]
 
     @cached_property
-    def cycles_behind(self) -> NDArray[np.int64]:
-        """Cycles per block that its last results still travel through the array when the next block follows."""
-        flow = self.problem.dataflow
-        stream = self._indices[1][flow.stream_dim]
-        if flow.accumulates_in_array or not streams_through(self.problem, self.tiling):
-            return np.zeros_like(stream)
-        goes_on: NDArray[np.bool_] = stream < self.trips[flow.stream_dim] - 1
-        return goes_on * flow.epilogue_cycles(self.problem.rows, self.problem.cols)
+    def extents_per_block(self) -> dict[str, NDArray[np.int64]]:
+        """Per dimension the elements of each block along it, in the order of the blocks."""
+        return {dim: self.block_extent(dim, index) for dim, index in self.index_per_block.items()}
+
+    @property
+    def group_per_block(self) -> NDArray[np.int64]:
+        """Index of each block along the groups."""
+        return self._indices[0]
+
+    @cached_property
+    def block_groups(self) -> NDArray[np.int64]:
+        """Groups in each block."""
+        return self.group_extent(self.group_per_block)
+
+    @cached_property
+    def work(self) -> ArrayWork:
+        """What the array does."""
+        return self.problem.costs.work(self)
 
     @cached_property
     def visits(self) -> dict[str, TileVisits]:
@@ -164,33 +162,28 @@ class BlockSequence:
     @property
     def sums_in_array(self) -> bool:
         """Whether every sum over k is completed inside the array, so that the buffer holds results alone."""
-        whole = self.trips["k"] == 1
-        if self.problem.dataflow.accumulates_in_array:
+        whole, folding = self.trips["k"] == 1, self.problem.folding
+        if folding is not None and folding.dataflow.accumulates_in_array:
             return whole or streams_through(self.problem, self.tiling)
         return whole and self.problem.one_fold_sums
-
-    @cached_property
-    def folds(self) -> dict[str, int]:
-        """Folds along the two stationary dimensions, and stream starts along the third."""
-        flow = self.problem.dataflow
-        folds = {}
-        for dim, side in ((flow.row_dim, self.problem.rows), (flow.col_dim, self.problem.cols)):
-            extents = self.block_extent(dim, np.arange(self.trips[dim]))
-            folds[str(dim)] = int((-(-extents // side)).sum())
-        folds[flow.stream_dim] = 1 if streams_through(self.problem, self.tiling) else self.trips[flow.stream_dim]
-        return folds
 
     def stored_runs(self, operand: str, address: int) -> NDArray[np.void]:
         """Runs of weights or partial sums, which lie tile by tile from `address` on, each tile in one piece."""
         visits, dims = self.visits[operand], RELEVANT_DIMS[operand]
-        bits = self.problem.weight_bits if operand == "weight" else self.problem.psum_bits
         extents = [self.block_extent(dim, np.arange(self.trips[dim])) for dim in dims]
         groups = self.group_extent(np.arange(self.group_trips))
         elements = groups[:, None, None] * extents[0][:, None] * extents[1]
-        tile_bytes = -(-elements * bits // BITS_PER_BYTE)
+        tile_bytes = -(-self._stored_bits(operand, elements) // BITS_PER_BYTE)
         starts = address + (np.cumsum(tile_bytes) - tile_bytes.ravel()).reshape(tile_bytes.shape)
         place = (visits.group, visits.dims[dims[0]], visits.dims[dims[1]])
         return runs_of(starts[place], tile_bytes[place])
+
+    def _stored_bits(self, operand: str, elements: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Bits in DRAM of all tiles of weights or partial sums."""
+        if operand != "weight":
+            return elements * self.problem.psum_bits
+        exact = self.problem.costs.weight_tile_bits(self)
+        return shared_bits(elements * self.problem.weight_bits, self.problem.costs.weight_form.dram_share, exact)
 
     @property
     def stored_weight_bytes(self) -> int:
@@ -206,6 +199,13 @@ class BlockSequence:
             return 0
         runs = self.stored_runs("psum", 0)
         return int((runs["base"] + runs["run_bytes"]).max())
+
+
+def shared_bits(bits: NDArray[np.int64], share: float, exact: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Bits that tensors of `bits` bits take where they are stored as a share of that; `exact` where that is known."""
+    if exact is not None:
+        return exact
+    return bits if share == 1.0 else np.ceil(bits * share).astype(np.int64)
 
 
 def sum_per_set(values: NDArray[np.int64], set_index: NDArray[np.int64], sets: int) -> NDArray[np.int64]:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.mapping.address_pattern import AddressPattern
-from accelsim.mapping.blocks import repeat_per_matrix, sum_per_set
+from accelsim.mapping.address_pattern import AddressPattern, shortened
+from accelsim.mapping.blocks import repeat_per_matrix, shared_bits, sum_per_set
 from accelsim.mapping.dataflow import RELEVANT_DIMS
 from accelsim.mapping.footprint import block_pixels
 from accelsim.mapping.layout import band_runs
@@ -73,7 +73,7 @@ class IfmapFetch:
     def _tile_bits(self, bands: NDArray[np.void]) -> NDArray[np.int64]:
         pixels = block_pixels(bands, self.blocks.trips["m"])
         bits: NDArray[np.int64] = pixels[self.visits.dims["m"]] * self._pixel_bits
-        return bits
+        return shared_bits(bits, self.problem.ifmap_form.buffer_share)
 
     @cached_property
     def allocated_bits(self) -> NDArray[np.int64]:
@@ -154,6 +154,7 @@ class IfmapFetch:
         begin = np.clip(channels[0] - part.first_channel, 0, part.channels)[owner]
         end = np.clip(channels[1] - part.first_channel, 0, part.channels)[owner]
         runs = band_runs(part.address, self.problem.grid, picked, (begin, end), part.channels, self.problem.ifmap_bits)
+        runs = shortened(runs, self.problem.ifmap_form.dram_share)
         if self.addresses.matrices is not None:
             matrix = bits_to_bytes(part.channels * self.problem.ifmap_bits) * self.problem.dims.m
             return repeat_per_matrix(self.blocks, visits, owner, runs, self.addresses.matrices[0] * matrix)

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from accelsim.errors import MappingError
-from accelsim.mapping.dataflow import DATAFLOWS
+from accelsim.mapping.array_costs import ArrayLayer
 from accelsim.mapping.footprint import pixel_grid
 from accelsim.mapping.tiling import (
     MOST_BLOCKS_AT_ALL,
@@ -115,7 +115,7 @@ class LayerTiler:
 
     def problem(self, stage: Stage) -> TilingProblem:
         """The tiling problem of a stage on the array."""
-        layer, array = stage.layer, self.hardware.pe_array
+        layer = stage.layer
         shapes = self.graph.input_shapes(layer)
         operator = layer.operator
         dims = self.graph.gemm_dims(layer)
@@ -128,9 +128,7 @@ class LayerTiler:
             dims=dims,
             taps=taps,
             grid=pixel_grid(operator, shapes),
-            dataflow=DATAFLOWS[array.dataflow],
-            rows=array.rows,
-            cols=array.cols,
+            costs=self.tensors.array.costs(self.array_layer(stage)),
             ifmap_bits=self.tensors.bits_of(layer.inputs[0]),
             weight_bits=self.tensors.weight_bits(stage),
             ofmap_bits=self.tensors.bits_of(stage.output),
@@ -144,6 +142,31 @@ class LayerTiler:
             burst_bytes=self.memory.burst_bytes,
             dram_latency_cycles=self.memory.latency_cycles,
             objective=self.hardware.mapping.objective,
+            ifmap_form=self.tensors.form_of(layer.inputs[0]),
+            ofmap_form=self.tensors.form_of(stage.output),
+        )
+
+    def array_layer(self, stage: Stage) -> ArrayLayer:
+        """The layer of a stage, as the array sees it."""
+        layer, graph, known = stage.layer, self.graph, self.graph.annotations
+        dims, operator = graph.gemm_dims(layer), layer.operator
+        if dims is None or not isinstance(operator, Conv | Gemm | MatMul):
+            message = f"{layer.name} does not run on the array"
+            raise TypeError(message)
+        weight = layer.inputs[1] if isinstance(operator, MatMul) else layer.weight
+        return ArrayLayer(
+            name=layer.name,
+            operator=operator,
+            ifmap_shape=graph.input_shapes(layer)[0],
+            ofmap_shape=graph.tensors[layer.output].shape,
+            dims=dims,
+            ifmap_bits=self.tensors.bits_of(layer.inputs[0]),
+            weight_bits=self.tensors.weight_bits(stage),
+            ofmap_bits=self.tensors.bits_of(stage.output),
+            psum_bits=self.hardware.precision.psum_bits,
+            ifmap=known.of_tensor(layer.inputs[0]),
+            weight=known.of_tensor(weight),
+            ofmap=known.of_tensor(stage.output),
         )
 
     def _space(self, stage: Stage) -> BufferSpace:

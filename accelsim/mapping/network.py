@@ -18,7 +18,6 @@ from accelsim.mapping.stages import Part, Stage, channels_of
 from accelsim.mapping.tensor_memory import TensorMemory, psum_name
 from accelsim.mapping.tile_graph import OutputTiles, StageTiles
 from accelsim.mapping.vector_stage import StreamedInput, VectorStage
-from accelsim.units import bits_to_bytes
 from accelsim.workload.operators import Conv, MatMul
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from accelsim.config.schema import HardwareConfig
+    from accelsim.mapping.array_costs import PeArray
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.operators import Shape
 
@@ -60,6 +60,7 @@ def map_network(
     graph: LayerGraph,
     hardware: HardwareConfig,
     memory: MemoryInterface,
+    array: PeArray,
     progress: Callable[[float], None] | None = None,
 ) -> NetworkMapping:
     """Map a network.
@@ -68,6 +69,8 @@ def map_network(
     ----------
     graph, hardware, memory
         What is mapped onto what.
+    array
+        The PE array of `hardware`.
     progress
         Called with the share of the stages that have been mapped.
 
@@ -78,7 +81,7 @@ def map_network(
     """
     barred: set[str] = set()
     while True:
-        tensors = TensorMemory(graph, hardware, frozenset(barred))
+        tensors = TensorMemory(graph, hardware, array, frozenset(barred))
         try:
             return _NetworkMapper(tensors, memory).network_mapping(progress)
         except NoRoomError as error:
@@ -162,7 +165,7 @@ class _NetworkMapper:
         inputs = tuple(
             StreamedInput(
                 placement.regions[part.root].address,
-                bits_to_bytes(self.tensors.tensor_bits(part.tensor)),
+                self.tensors.stored_bytes(part.tensor),
                 producers.get(part.root),
                 part.in_order,
             )
@@ -180,6 +183,7 @@ class _NetworkMapper:
             inputs=inputs,
             input_bits=sum(self.tensors.tensor_bits(part.tensor) for part in parts),
             output_bits=self.tensors.tensor_bits(stage.output),
+            output_bytes=self.tensors.stored_bytes(stage.output),
             output_address=placement.regions[stage.output].address if in_dram else None,
             output_pixels=self.tensors.graph.tensors[stage.output].elements // channels_of(shape),
             buffers=buffers,
@@ -200,10 +204,11 @@ class _NetworkMapper:
         kept = stage.output in self.tensors.kept
         if isinstance(plan, ArrayStage):
             inputs = [tiles for tiles in (plan.ifmap_tiles, plan.weight_tiles) if tiles is not None]
-            efficiency, description = plan.mapping_efficiency, plan.description
+            efficiency, description = plan.work.efficiency, plan.description
+            busy_cycles = plan.work.busy_cycles
         else:
             inputs = [plan.input_tiles] if plan.input_tiles is not None else []
-            efficiency, description = 0.0, {"tiles": plan.tiles}
+            efficiency, description, busy_cycles = 0.0, {"tiles": plan.tiles}, None
         return StageTiles(
             index=stage.index,
             name=stage.layer.name,
@@ -217,6 +222,7 @@ class _NetworkMapper:
             activity=plan.activity,
             mapping_efficiency=efficiency,
             mapping=description | {"kept_on_chip": kept},
+            busy_cycles=busy_cycles,
         )
 
 

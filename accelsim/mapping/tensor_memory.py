@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from accelsim.workload.operators import MatMul
 
 if TYPE_CHECKING:
     from accelsim.config.schema import HardwareConfig
+    from accelsim.mapping.array_costs import PeArray, StoredForm
     from accelsim.mapping.blocks import BlockSequence
     from accelsim.workload.graph import LayerGraph
 
@@ -29,12 +31,15 @@ class TensorMemory:
         The network.
     hardware
         The machine.
+    array
+        Its PE array.
     barred
         Feature maps that may not stay on chip, because something else would not fit beside them.
     """
 
     graph: LayerGraph
     hardware: HardwareConfig
+    array: PeArray
     barred: frozenset[str] = frozenset()
 
     @cached_property
@@ -74,6 +79,15 @@ class TensorMemory:
                 stated = max(bits[name] for name in layer.inputs)
             bits[layer.output] = precision.ofmap_bits if stated is None else stated
         return bits
+
+    def form_of(self, tensor: str) -> StoredForm:
+        """How a feature map is stored; a view is stored as what it shows."""
+        root = self.parts_of[tensor][0].root
+        return self.array.feature_map_form(self.graph.annotations.of_tensor(root), self.bits_of(root))
+
+    def stored_bytes(self, tensor: str) -> int:
+        """Bytes of a whole feature map on its way from or to DRAM."""
+        return bits_to_bytes(math.ceil(self.tensor_bits(tensor) * self.form_of(tensor).dram_share))
 
     def tensor_bits(self, tensor: str) -> int:
         """Bits of a whole feature map."""

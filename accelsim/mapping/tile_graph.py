@@ -136,6 +136,10 @@ class Activity:
     ----------
     macs
         Multiply-accumulates executed.
+    gated_macs
+        Those of them that took their cycle but no energy.
+    array_operations
+        Other operations of the array by name.
     operand_bits
         Widths of the two operands of a multiply-accumulate.
     vector_operations
@@ -149,6 +153,8 @@ class Activity:
     """
 
     macs: int = 0
+    gated_macs: int = 0
+    array_operations: dict[str, int] = field(default_factory=dict)
     operand_bits: tuple[int, int] = (0, 0)
     vector_operations: int = 0
     sram_read_bits: dict[str, int] = field(default_factory=dict)
@@ -185,6 +191,8 @@ class StageTiles:
         Share of the array's elements that the folds use, averaged over folds.
     mapping
         How the stage was tiled, for the report.
+    busy_cycles
+        Cycles in which each part of the array did useful work, (rows, columns) as it is drawn.
     """
 
     index: int
@@ -199,3 +207,4 @@ class StageTiles:
     activity: Activity
     mapping_efficiency: float
     mapping: dict[str, object]
+    busy_cycles: NDArray[np.float64] | None = None

@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accelsim.mapping.array_costs import PLAIN
 from accelsim.mapping.dataflow import DIMS
 from accelsim.mapping.footprint import PixelGrid, band_pixels, band_stretches, block_pixels, block_sizes
 from accelsim.mapping.tiling_kernel import MOST_BUFFERS, PROBLEM_DTYPE, SLACK, best_tiling, candidate_cost
 from accelsim.units import ceil_div
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from accelsim.mapping.dataflow import Dataflow, Dim
+    from accelsim.mapping.array_costs import BlockCosts, Folding, StoredForm
+    from accelsim.mapping.dataflow import Dim
     from accelsim.workload.operators import GemmDims
 
 IFMAP, WEIGHT, PSUM = 0, 1, 2
@@ -69,8 +73,8 @@ class TilingProblem:
         Window elements per input channel: ``k = channels * taps``.
     grid
         Pixel geometry of the input feature map.
-    dataflow, rows, cols
-        The array.
+    costs
+        What the blocks cost on the array.
     ifmap_bits, weight_bits, ofmap_bits, psum_bits
         Stored bits per element.
     space
@@ -83,14 +87,14 @@ class TilingProblem:
         Peak bandwidth, access granularity and unloaded latency of the DRAM.
     objective
         ``latency``, ``dram_traffic`` or ``compute_cycles``.
+    ifmap_form, ofmap_form
+        How the feature maps are stored.
     """
 
     dims: GemmDims
     taps: int
     grid: PixelGrid
-    dataflow: Dataflow
-    rows: int
-    cols: int
+    costs: BlockCosts
     ifmap_bits: int
     weight_bits: int
     ofmap_bits: int
@@ -104,6 +108,8 @@ class TilingProblem:
     burst_bytes: int
     dram_latency_cycles: int
     objective: str
+    ifmap_form: StoredForm = PLAIN
+    ofmap_form: StoredForm = PLAIN
 
     @property
     def channels(self) -> int:
@@ -112,8 +118,24 @@ class TilingProblem:
 
     @property
     def one_fold_sums(self) -> bool:
-        """Whether a single fold of the array can add up all of k, so that no partial sum ever leaves it."""
-        return not self.dataflow.accumulates_in_array and self.dims.k <= self.rows
+        """Whether a block that holds all of k adds it up inside the array, so that no partial sum ever leaves it."""
+        folding = self.folding
+        if folding is None:
+            return self.costs.completes_sums
+        return not folding.dataflow.accumulates_in_array and self.dims.k <= folding.rows
+
+    @property
+    def folding(self) -> Folding | None:
+        """The array where it is systolic."""
+        return self.costs.folding
+
+    def is_one_fold(self, tiling: Tiling) -> bool:
+        """Whether a block is a single fold of a systolic array, whose stationary operand lives in the registers."""
+        folding = self.folding
+        if folding is None or tiling.groups > 1:
+            return False
+        sizes = {"m": tiling.m, "n": tiling.n, "k": tiling.k}
+        return sizes[folding.dataflow.row_dim] <= folding.rows and sizes[folding.dataflow.col_dim] <= folding.cols
 
 
 @dataclass(frozen=True)
@@ -141,15 +163,12 @@ def streams_through(problem: TilingProblem, tiling: Tiling) -> bool:
 
     That is so when no loop inside that of the streamed dimension repeats and a block is a single fold of the other two.
     """
-    flow, dims = problem.dataflow, problem.dims
+    if problem.folding is None:
+        return False
+    flow, dims = problem.folding.dataflow, problem.dims
     sizes, extents = {"m": tiling.m, "n": tiling.n, "k": tiling.k}, {"m": dims.m, "n": dims.n, "k": dims.k}
     inside = tiling.order[tiling.order.index(flow.stream_dim) + 1 :]
-    return (
-        all(sizes[dim] == extents[dim] for dim in inside)
-        and tiling.groups == 1
-        and sizes[flow.row_dim] <= problem.rows
-        and sizes[flow.col_dim] <= problem.cols
-    )
+    return all(sizes[dim] == extents[dim] for dim in inside) and problem.is_one_fold(tiling)
 
 
 def passing_share_bits(problem: TilingProblem, tiling: Tiling, operand: int, copies: int) -> int | None:
@@ -166,12 +185,12 @@ def passing_share_bits(problem: TilingProblem, tiling: Tiling, operand: int, cop
     copies
         Tiles that may be in the buffer at one time.
     """
-    flow, space = problem.dataflow, problem.space
-    sizes = {"m": tiling.m, "n": tiling.n, "k": tiling.k}
-    one_fold = tiling.groups == 1 and sizes[flow.row_dim] <= problem.rows and sizes[flow.col_dim] <= problem.cols
-    stationary = {"m": WEIGHT, "n": IFMAP, "k": PSUM}[flow.stream_dim]
+    space = problem.space
+    if problem.folding is None or not problem.is_one_fold(tiling):
+        return None
+    stationary = {"m": WEIGHT, "n": IFMAP, "k": PSUM}[problem.folding.dataflow.stream_dim]
     shared = space.index.count(space.index[operand]) > 1
-    if operand != stationary or tiling.retention[operand] != len(ORDERS[0]) or not one_fold or shared:
+    if operand != stationary or tiling.retention[operand] != len(ORDERS[0]) or shared:
         return None
     return space.free_bits[space.index[operand]] // copies
 
@@ -209,7 +228,7 @@ def smallest_footprint(problem: TilingProblem) -> list[int]:
         sizes = np.array([m, n, k], dtype=np.int64)
         for order, groups, levels in product(_ORDER_TABLE, group_sizes, product(range(4), repeat=3)):
             *_, held = candidate_cost(  # type: ignore[no-untyped-call]
-                record, order, sizes, one.k_channels[ik], one.m_pixels[im], groups, levels
+                record, order, sizes, one.k_channels[ik], one.m_pixels[im], groups, levels, 0
             )
             used = [0] * len(needed)
             for buffer, bits in zip(space.index, held, strict=True):
@@ -248,7 +267,7 @@ def tiling_cost(problem: TilingProblem, tiling: Tiling) -> TilingCost:
     sizes = np.array([tiling.m, tiling.n, tiling.k], dtype=np.int64)
     cycles, traffic, held = candidate_cost(  # type: ignore[no-untyped-call]
         _kernel_record(problem, 0), one.orders[0], sizes, one.k_channels[0], one.m_pixels[0], tiling.groups,
-        tiling.retention,
+        tiling.retention, int(estimated_layer_cycles(problem, [tiling.groups], one)[0, 0, 0, 0]),
     )  # fmt: skip
     ifmap, weight, results, psum = (int(size) for size in traffic)
     return TilingCost(int(cycles), ifmap, weight, results, psum, (int(held[0]), int(held[1]), int(held[2])))
@@ -277,25 +296,59 @@ def _candidates(
     k: list[int] | None = None,
     orders: list[int] | None = None,
 ) -> _Candidates:
-    flow, grid = problem.dataflow, problem.grid
-    side = {flow.row_dim: problem.rows, flow.col_dim: problem.cols}
-    m = m or block_sizes(grid, side.get("m", 1))
+    grid, folding = problem.grid, problem.folding
+    side: dict[str, int] = {}
+    if folding is not None:
+        side = {folding.dataflow.row_dim: folding.rows, folding.dataflow.col_dim: folding.cols}
+    wanted = {dim: _within(problem.costs.block_sizes(dim), getattr(problem.dims, dim)) for dim in DIMS}
+    m = m or wanted["m"] or block_sizes(grid, side.get("m", 1))
     pixels = np.empty((len(m), 4), np.int64)
     for row, size in enumerate(m):
         bands = grid.bands(size)
         per_block = block_pixels(bands, ceil_div(grid.output_pixels, size))
         fresh = band_pixels(grid.fresh_bands(size)).sum()
         pixels[row] = per_block.max(), per_block.sum(), fresh, band_stretches(bands, grid.width).sum()
-    k = k or sorted({*_sizes(problem.dims.k, problem.taps), *_sizes(problem.dims.k, side.get("k", problem.taps))})
+    n = n or wanted["n"] or _sizes(problem.dims.n, side.get("n", 1))
+    k = (
+        k
+        or wanted["k"]
+        or sorted({*_sizes(problem.dims.k, problem.taps), *_sizes(problem.dims.k, side.get("k", problem.taps))})
+    )
     return _Candidates(
         m=np.array(m, dtype=np.int64),
         m_pixels=pixels,
-        n=np.array(n or _sizes(problem.dims.n, side.get("n", 1)), dtype=np.int64),
+        n=np.array(n, dtype=np.int64),
         k=np.array(k, dtype=np.int64),
         k_channels=np.array([_touched_channels(problem, size) for size in k], dtype=np.int64),
         groups=np.array(_sizes(problem.dims.groups, 1), dtype=np.int64),
         orders=_ORDER_TABLE if orders is None else _ORDER_TABLE[orders],
     )
+
+
+def _within(sizes: Sequence[int] | None, extent: int) -> list[int]:
+    return sorted({min(size, extent) for size in sizes or ()})
+
+
+def estimated_layer_cycles(problem: TilingProblem, groups: list[int], candidates: _Candidates) -> NDArray[np.int64]:
+    """Cycles of the layer for all candidate block sizes, (groups, k, n, m); all 0 where the array folds.
+
+    Along each dimension a layer is so many whole blocks and at most one that is cut; so its cycles are a sum of few.
+    """
+    sizes = (np.array(groups, np.int64), candidates.k, candidates.n, candidates.m)
+    total = np.zeros([len(axis) for axis in sizes], np.int64)
+    if problem.folding is not None:
+        return total
+    dims = problem.dims
+    pieces: list[list[tuple[NDArray[np.int64], NDArray[np.int64]]]] = []
+    for axis, (size, extent) in enumerate(zip(sizes, (dims.groups, dims.k, dims.n, dims.m), strict=True)):
+        along = [-1 if place == axis else 1 for place in range(len(sizes))]
+        whole, rest = (extent // size).reshape(along), (extent % size).reshape(along)
+        pieces.append([(size.reshape(along), whole), (np.maximum(rest, 1), np.minimum(rest, 1))])
+    for group, k, n, m in product(*pieces):
+        count = group[1] * k[1] * n[1] * m[1]
+        if count.any():
+            total += count * problem.costs.estimated_cycles(group[0], m[0], n[0], k[0])
+    return total
 
 
 def channel_ranges(problem: TilingProblem, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -310,10 +363,10 @@ def _touched_channels(problem: TilingProblem, block: int) -> tuple[int, int]:
     return int((end - first).max()), int((end - first).sum())
 
 
-def _sizes(extent: int, unit: int) -> list[int]:
-    """Powers of two times one and times `unit`, and the whole extent."""
+def _sizes(extent: int, *units: int) -> list[int]:
+    """Powers of two times one and times each of `units`, and the whole extent."""
     sizes = {extent}
-    for start in (1, unit):
+    for start in (1, *units):
         size = start
         while size < extent:
             sizes.add(size)
@@ -326,11 +379,12 @@ def _search(candidates: _Candidates, problem: TilingProblem, most_blocks: int) -
     objective = ("latency", "dram_traffic", "compute_cycles").index(problem.objective)
     sizes = (candidates.groups, candidates.k, candidates.k_channels, candidates.n, candidates.m, candidates.m_pixels)
     record = _kernel_record(problem, most_blocks)
+    cycles = estimated_layer_cycles(problem, candidates.groups.tolist(), candidates)
     limit = np.inf
     best = np.zeros(len(_BEST_FIELDS), np.int64)
     for _ in range(2):
         found, least, best = best_tiling(  # type: ignore[no-untyped-call]
-            *sizes, candidates.orders, record, problem.dram_bytes_per_cycle, objective, limit
+            *sizes, candidates.orders, record, cycles, problem.dram_bytes_per_cycle, objective, limit
         )
         if not found:
             return None
@@ -352,19 +406,14 @@ _BEST_FIELDS = ("order", "groups", "m", "n", "k", "ifmap_level", "weight_level",
 
 def _kernel_record(problem: TilingProblem, most_blocks: int) -> NDArray[np.void]:
     """Lay the problem out for the kernel, as an array of one `PROBLEM_DTYPE`."""
-    dims, flow, space = problem.dims, problem.dataflow, problem.space
+    dims, folding, space = problem.dims, problem.folding, problem.space
     record = np.zeros(1, PROBLEM_DTYPE)
     values: dict[str, object] = {
         "groups": dims.groups,
         "extents": (dims.m, dims.n, dims.k),
         "channels": problem.channels,
         "taps": problem.taps,
-        "row_dim": DIMS.index(flow.row_dim),
-        "col_dim": DIMS.index(flow.col_dim),
-        "stream_dim": DIMS.index(flow.stream_dim),
-        "rows": problem.rows,
-        "cols": problem.cols,
-        "overhead": flow.fold_overhead_cycles(problem.rows, problem.cols),
+        "stream_dim": -1,
         "one_fold_sums": problem.one_fold_sums,
         "ifmap_bits": problem.ifmap_bits,
         "weight_bits": problem.weight_bits,
@@ -381,6 +430,21 @@ def _kernel_record(problem: TilingProblem, most_blocks: int) -> NDArray[np.void]
         "buffer": space.index,
         "copies": space.copies,
         "free_bits": (*space.free_bits, *(0,) * (MOST_BUFFERS - len(space.free_bits))),
+    }
+    if folding is not None:
+        flow = folding.dataflow
+        values |= {
+            "row_dim": DIMS.index(flow.row_dim),
+            "col_dim": DIMS.index(flow.col_dim),
+            "stream_dim": DIMS.index(flow.stream_dim),
+            "rows": folding.rows,
+            "cols": folding.cols,
+            "overhead": flow.fold_overhead_cycles(folding.rows, folding.cols),
+        }
+    forms = (problem.ifmap_form, problem.costs.weight_form, problem.ofmap_form)
+    values |= {
+        "dram_share": [form.dram_share for form in forms],
+        "buffer_share": [form.buffer_share for form in forms],
     }
     for name, value in values.items():
         record[name] = value

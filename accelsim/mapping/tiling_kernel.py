@@ -52,6 +52,8 @@ PROBLEM_DTYPE = np.dtype(
         ("buffer", "i8", 3),
         ("copies", "i8", 3),
         ("free_bits", "i8", MOST_BUFFERS),
+        ("dram_share", "f8", 3),
+        ("buffer_share", "f8", 3),
     ]
 )
 """One tiling problem, as `accelsim.mapping.tiling.TilingProblem` lays it out."""
@@ -76,6 +78,12 @@ def _on_bus(moved, channels, all_channels, bits, burst_bytes):
         return moved
     run = _ceil(channels * bits, 8)
     return _ceil(moved, run) * _ceil(run, burst_bytes) * burst_bytes
+
+
+@kernel
+def _shared(amount, share):
+    """A share of an amount, rounded up; the amount itself where the share is the whole."""
+    return amount if share == 1.0 else np.int64(np.ceil(amount * share))
 
 
 @kernel
@@ -140,13 +148,14 @@ def _ifmap_cost(p, level, order, trips, sizes, channels, pixels, group_trips, gr
         elif order[position] == 2:
             held_channels, all_channels = p["channels"], p["channels"]
     copies = p["copies"][0] if loads * group_trips > 1 else 1
-    held = copies * group_size * held_pixels * held_channels * p["ifmap_bits"]
+    held = _shared(copies * group_size * held_pixels * held_channels * p["ifmap_bits"], p["buffer_share"][0])
     if level == 3 and moving != 0 and _is_one_fold(p, sizes, group_size):
         held = _passing(p, 0, sizes, channels, held)
     all_pixels = pixels[2] if m_inside or moving == 0 else pixels[1]
     read = repeats * all_pixels * _ceil(p["groups"] * all_channels * p["ifmap_bits"], 8)
     on_bus = _on_bus(read, group_size * channels[0], p["ifmap_run"], p["ifmap_bits"], p["burst_bytes"])
     on_bus += repeats * group_trips * pixels[3] * p["burst_bytes"] // 2  # a run begins anywhere in its first burst
+    read, on_bus = _shared(read, p["dram_share"][0]), _shared(on_bus, p["dram_share"][0])
     return held, read, on_bus, loads * group_trips * p["dram_latency"] // p["copies"][0]
 
 
@@ -162,11 +171,11 @@ def _weight_cost(p, level, order, trips, sizes, group_trips, group_size):
             held_k = p["extents"][2]
     copies = p["copies"][1] if loads * group_trips > 1 else 1
     elements = p["groups"] * p["extents"][1] * p["extents"][2]
-    held = copies * group_size * held_n * held_k * p["weight_bits"]
+    held = _shared(copies * group_size * held_n * held_k * p["weight_bits"], p["buffer_share"][1])
     if level == 3 and _is_one_fold(p, sizes, group_size):
         held = _passing(p, 1, sizes, sizes, held)
     waiting = loads * group_trips * p["dram_latency"] // p["copies"][1]
-    return held, repeats * _ceil(elements * p["weight_bits"], 8), waiting
+    return held, repeats * _shared(_ceil(elements * p["weight_bits"], 8), p["dram_share"][1]), waiting
 
 
 @kernel
@@ -184,8 +193,10 @@ def _psum_cost(p, level, order, trips, sizes, group_trips, group_size, continues
     copies = p["copies"][2] if loads * group_trips > 1 else 1
     outputs = p["groups"] * p["extents"][0] * p["extents"][1]
     spilled = 2 * (visits - 1) * _ceil(outputs * p["psum_bits"], 8)
-    results = _ceil(outputs * p["ofmap_bits"], 8) * p["ofmap_in_dram"]
+    results = _shared(_ceil(outputs * p["ofmap_bits"], 8), p["dram_share"][2]) * p["ofmap_in_dram"]
     held = copies * group_size * held_m * held_n * bits
+    if whole_sums:
+        held = _shared(held, p["buffer_share"][2])
     if level == 3 and whole_sums and _is_one_fold(p, sizes, group_size):
         held = _passing(p, 2, sizes, sizes, held)
     return held, results, spilled
@@ -211,6 +222,8 @@ def _block_fits(p, group_size, sizes, channels, pixels):
     held[0] = group_size * pixels[0] * channels[0] * p["ifmap_bits"] * p["ifmap_in_dram"]
     held[1] = group_size * sizes[1] * sizes[2] * p["weight_bits"]
     held[2] = group_size * sizes[0] * sizes[1] * min(p["ofmap_bits"], p["psum_bits"])
+    for operand in range(3):
+        held[operand] = _shared(held[operand], p["buffer_share"][operand])
     if _is_one_fold(p, sizes, group_size):
         for operand in range(3):
             held[operand] = _passing(p, operand, sizes, channels, held[operand])
@@ -265,14 +278,16 @@ def _best_levels(
 
 
 @kernel
-def candidate_cost(record, order, sizes, channels, pixels, group_size, levels):
+def candidate_cost(record, order, sizes, channels, pixels, group_size, levels, estimated):
     """Figures of one tiling: cycles; bytes of ifmap, weights, results and partial sums; bits held by each operand."""
     p = record[0]
     trips = np.empty(3, np.int64)
     for dim in range(3):
         trips[dim] = _ceil(p["extents"][dim], sizes[dim])
     group_trips = _ceil(p["groups"], group_size)
-    compute, continues = _compute_cycles(p, order, trips, sizes, group_size)
+    compute, continues = estimated, False
+    if p["stream_dim"] >= 0:
+        compute, continues = _compute_cycles(p, order, trips, sizes, group_size)
     ifmap, read, _, _ = _ifmap_cost(p, levels[0], order, trips, sizes, channels, pixels, group_trips, group_size)
     weight, weights, _ = _weight_cost(p, levels[1], order, trips, sizes, group_trips, group_size)
     psum, results, spilled = _psum_cost(p, levels[2], order, trips, sizes, group_trips, group_size, continues)
@@ -295,15 +310,22 @@ def _compute_cycles(p, order, trips, sizes, group_size):
 
 
 @kernel
-def best_tiling(g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders, record, bandwidth, objective, limit):
-    """Try all blocks and orders: (whether any fits, least primary figure, fields of the best as `_BEST_FIELDS`)."""
+def best_tiling(
+    g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders, record, cycles, bandwidth, objective, limit
+):
+    """Try all blocks and orders: (whether any fits, least primary figure, fields of the best as `_BEST_FIELDS`).
+
+    `cycles` are those of the array for all sizes, (g, k, n, m), where it does not fold.
+    """
     p = record[0]
     best, best_key = np.zeros(8, np.int64), (np.inf, 0)
     least = np.inf
     trips, sizes = np.empty(3, np.int64), np.empty(3, np.int64)
-    for g_size in g_sizes:
+    for ig in range(len(g_sizes)):
+        g_size = g_sizes[ig]
         for ik in range(len(k_sizes)):
-            for n_size in n_sizes:
+            for i_n in range(len(n_sizes)):
+                n_size = n_sizes[i_n]
                 for im in range(len(m_sizes)):
                     sizes[0], sizes[1], sizes[2] = m_sizes[im], n_size, k_sizes[ik]
                     for dim in range(3):
@@ -316,7 +338,9 @@ def best_tiling(g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders
                         continue
                     for io in range(len(orders)):
                         order = orders[io]
-                        compute, continues = _compute_cycles(p, order, trips, sizes, g_size)
+                        compute, continues = cycles[ig, ik, i_n, im], False
+                        if p["stream_dim"] >= 0:
+                            compute, continues = _compute_cycles(p, order, trips, sizes, g_size)
                         worst = min(limit, _PRUNING * least)
                         if objective != 1 and compute > worst:
                             continue

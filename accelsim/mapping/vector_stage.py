@@ -58,6 +58,8 @@ class VectorStage:
         What is read from DRAM; inputs on chip are left out.
     input_bits, output_bits
         Bits read from and written to buffers, on-chip inputs included.
+    output_bytes
+        Bytes of the output in DRAM.
     output_address
         Where the output goes; None where it stays on chip.
     output_pixels
@@ -76,6 +78,7 @@ class VectorStage:
     inputs: tuple[StreamedInput, ...]
     input_bits: int
     output_bits: int
+    output_bytes: int
     output_address: int | None
     output_pixels: int
     buffers: tuple[str, str]
@@ -181,7 +184,7 @@ class VectorStage:
         bits = np.diff(self._cuts(self.output_bits))
         drain = AddressPattern.empty(self.tiles)
         if self.output_address is not None:
-            cuts = self._cuts(ceil_div(self.output_bits, BITS_PER_BYTE))
+            cuts = self._cuts(self.output_bytes)
             drain = AddressPattern.gather(
                 [(owner, runs_of(self.output_address + cuts[:-1], np.diff(cuts)))], self.tiles
             )
@@ -199,7 +202,7 @@ class VectorStage:
     def activity(self) -> Activity:
         """On-chip accesses: inputs read, output written, what came from and goes to DRAM once more each."""
         fetched = self._fetched_bytes * BITS_PER_BYTE
-        drained = self.output_bits if self.output_address is not None else 0
+        drained = self.output_bytes * BITS_PER_BYTE if self.output_address is not None else 0
         reads, writes = dict.fromkeys(self.buffers, 0), dict.fromkeys(self.buffers, 0)
         reads[self.buffers[0]] += self.input_bits
         reads[self.buffers[1]] += drained

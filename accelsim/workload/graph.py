@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import networkx as nx
 
 from accelsim.errors import WorkloadError
+from accelsim.workload.annotations import NO_ANNOTATIONS
 from accelsim.workload.operators import (
     Conv,
     Gemm,
@@ -29,6 +30,8 @@ from accelsim.workload.operators import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from accelsim.workload.annotations import Annotations
 
 MAX_ELEMENTS = 2**40
 """Elements of the largest tensor accepted; beyond it a shape is a mistake and byte addresses leave 48 bits."""
@@ -114,6 +117,8 @@ class LayerGraph:
         File or preset it came from, used in error messages.
     description
         One line for people: what the network is and where its shapes come from.
+    annotations
+        What is stated beside the layers: values, statistics, images.
 
     Raises
     ------
@@ -126,6 +131,7 @@ class LayerGraph:
     layers: tuple[Layer, ...]
     source: str | None = None
     description: str | None = None
+    annotations: Annotations = NO_ANNOTATIONS
 
     def __post_init__(self) -> None:
         self._check_names()

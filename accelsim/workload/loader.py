@@ -96,19 +96,20 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _unknown_name(name: str) -> WorkloadError:
+def _unknown_name(name: str, where: object = "workload", key: str | None = None) -> WorkloadError:
     known = list(_networks_and_presets())
     near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     return WorkloadError(
         f"no workload has this name; {hint}`accelsim list workloads` shows them all",
-        where="workload",
+        where=where,
+        key=key,
         value=name,
         allowed=f"a name from that list, or the path of a file that ends in {', '.join(_SUFFIXES)}",
     )
 
 
-def _load_file(path: Path) -> LayerGraph:
+def _load_file(path: Path, below: tuple[Path, ...] = ()) -> LayerGraph:
     suffix = path.suffix.lower()
     if not _exists(path):
         raise WorkloadError("no such file", where=path)
@@ -124,9 +125,35 @@ def _load_file(path: Path) -> LayerGraph:
 
         return import_topology(path)
     if suffix in {".yaml", ".yml"}:
-        from accelsim.workload.yaml_io import load_yaml
-
-        return load_yaml(path)
+        return _load_yaml(path, below)
     raise WorkloadError(
         "is no workload format by its suffix", where=path, value=path.suffix, allowed=", ".join(_SUFFIXES)
     )
+
+
+def _load_yaml(path: Path, below: tuple[Path, ...]) -> LayerGraph:
+    """A native workload file, or one that annotates another network."""
+    from accelsim.strict_yaml import load_mapping
+    from accelsim.workload.yaml_io import parse_workload
+
+    document = load_mapping(path, WorkloadError)
+    if "network" not in document:
+        return parse_workload(document, path)
+    from accelsim.workload.annotated import annotate
+
+    if path.resolve() in below:
+        chain = " -> ".join(file.name for file in (*below, path))
+        raise WorkloadError("names itself", where=path, key="network", value=chain)
+    return annotate(document, path, _network_of(document["network"], path, (*below, path.resolve())))
+
+
+def _network_of(name: object, path: Path, below: tuple[Path, ...]) -> LayerGraph:
+    """The network that an annotated workload names."""
+    if not isinstance(name, str):
+        raise WorkloadError("not accepted", where=path, key="network", value=name, allowed="a name or a path")
+    build = _named().get(_folded(name))
+    if build is not None:
+        return build()
+    if not _looks_like_path(name):
+        raise _unknown_name(name, path, "network")
+    return _load_file(path.parent / name, below)

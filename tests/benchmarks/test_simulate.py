@@ -14,6 +14,7 @@ import pytest
 
 from accelsim.config.loader import load_hardware
 from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.pe_array import build_array
 from accelsim.mapping.network import map_network
 from accelsim.pipeline import memory_interface, simulate
 from accelsim.simulation.simulator import run_stages
@@ -48,7 +49,7 @@ def test_map_resnet50(benchmark: BenchmarkFixture) -> None:
 
 def test_run_mapped_resnet50(benchmark: BenchmarkFixture) -> None:
     config, graph = load_hardware(HARDWARE), load_workload(RESNET50)
-    mapping = map_network(graph, config, memory_interface(config, Dram(config.dram)))
+    mapping = map_network(graph, config, memory_interface(config, Dram(config.dram)), build_array(config))
     simulation = benchmark(run_stages, mapping.tiles, config)
     assert simulation.end_cycle > 0
 

@@ -110,7 +110,7 @@ def test_any_convolution_follows_the_closed_form(
     assert tiling is not None
     m = ((height - kernel[0]) // stride + 1) * ((width - kernel[1]) // stride + 1)
     k = channels * kernel[0] * kernel[1]
-    assert BlockSequence(problem, tiling).compute_cycles.sum() == folded_cycles(dataflow, *array, m, k, filters)
+    assert BlockSequence(problem, tiling).work.cycles.sum() == folded_cycles(dataflow, *array, m, k, filters)
 
 
 @pytest.mark.parametrize("dataflow", ["WS", "OS", "IS"])
@@ -122,7 +122,7 @@ def test_products_beyond_the_buffers_follow_the_closed_form(dataflow: str, dims:
     )
     tiling = search_tiling(problem)
     assert tiling is not None
-    assert BlockSequence(problem, tiling).compute_cycles.sum() == folded_cycles(dataflow, 32, 32, m, k, n)
+    assert BlockSequence(problem, tiling).work.cycles.sum() == folded_cycles(dataflow, 32, 32, m, k, n)
 
 
 LARGE_FOLDS = [

@@ -53,7 +53,7 @@ def test_mapping_counts_the_cycles_that_the_array_steps(
     tiling = search_tiling(problem)
     assert tiling is not None
     cycles, _ = run_product(dataflow, *operands(m, k, n), rows, cols)
-    assert BlockSequence(problem, tiling).compute_cycles.sum() == cycles
+    assert BlockSequence(problem, tiling).work.cycles.sum() == cycles
 
 
 @pytest.mark.parametrize("dataflow", sorted(DATAFLOWS))
@@ -76,7 +76,7 @@ def test_blocks_that_restart_count_a_product_each(
             for d in range(0, k, tile_k):
                 part = left[i : i + tile_m, d : d + tile_k], right[d : d + tile_k, j : j + tile_n]
                 stepped += run_product(dataflow, *part, rows, cols)[0]
-    assert blocks.compute_cycles.sum() == stepped
+    assert blocks.work.cycles.sum() == stepped
 
 
 @settings(max_examples=25, deadline=None)
@@ -88,11 +88,11 @@ def test_stream_cut_into_blocks_does_not_drain_the_array(rows: int, cols: int, m
     blocks = BlockSequence(problem, Tiling(("n", "k", "m"), 1, tile, cols, rows, (3, 3, 3)))
     left, right = operands(m, rows, cols)
     run = run_stationary_fold(right, left, rows, cols)
-    begins = np.cumsum(blocks.compute_cycles) - blocks.compute_cycles
-    assert blocks.compute_cycles.sum() == run.cycles
+    begins = np.cumsum(blocks.work.cycles) - blocks.work.cycles
+    assert blocks.work.cycles.sum() == run.cycles
     assert [run.entered[first] for first in range(tile, m, tile)] == begins[1:].tolist(), (
         "each block begins as it enters"
     )
-    ends = np.cumsum(blocks.compute_cycles) + blocks.cycles_behind
+    ends = np.cumsum(blocks.work.cycles) + blocks.work.cycles_behind
     lasts = [min(first + tile, m) - 1 for first in range(0, m, tile)]
     assert [run.left[last] + 1 for last in lasts] == ends.tolist(), "and is done when its last result has left"

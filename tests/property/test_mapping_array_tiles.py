@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from naive_blocks import covered, input_bytes, matrix_bytes, naive_cycles, walk_blocks
-from tiling_cases import problem_of, product_problem
+from tiling_cases import folding_of, problem_of, product_problem
 
 from accelsim.mapping.array_addresses import ArrayAddresses, InputPart
 from accelsim.mapping.array_stage import ArrayStage
@@ -316,16 +316,17 @@ def _same_place(visits: object, tile: int) -> int:
 def test_sums_that_wait_for_more_are_kept_at_their_full_width(case: Case) -> None:
     """Only what the array completes without ever letting go of a sum may lie in the buffer at the results' width."""
     problem, tiles = case.problem, case.stage.output_tiles.tiles
+    array = folding_of(problem)
     folds_of_result: dict[tuple[int, int, int], set[int]] = {}
     for block in walk_blocks(problem, case.tiling):
         folds = folds_of_result.setdefault((block.groups.start, block.m.start, block.n.start), set())
-        depth = problem.dims.k if problem.dataflow.accumulates_in_array else problem.rows
+        depth = problem.dims.k if array.dataflow.accumulates_in_array else array.rows
         folds |= set(range(block.k.start, block.k.stop, depth))
     partial = max(len(folds) for folds in folds_of_result.values()) > 1
     size, extent = case.tiling, problem.dims
     inside = case.tiling.order[case.tiling.order.index("k") + 1 :]
-    stays = size.m <= problem.rows and size.n <= problem.cols and size.groups == 1
-    if problem.dataflow.accumulates_in_array and stays and all(getattr(size, d) == getattr(extent, d) for d in inside):
+    stays = size.m <= array.rows and size.n <= array.cols and size.groups == 1
+    if array.dataflow.accumulates_in_array and stays and all(getattr(size, d) == getattr(extent, d) for d in inside):
         partial = False  # the array goes on with the same sums
     visits, dims = case.stage.blocks.visits["psum"], problem.dims
     for tile in range(len(tiles)):

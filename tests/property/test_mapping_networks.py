@@ -12,6 +12,7 @@ from small_networks import machines, networks
 
 from accelsim.errors import MappingError
 from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.pe_array import build_array
 from accelsim.mapping.network import NetworkMapping, map_network
 from accelsim.pipeline import memory_interface
 from accelsim.simulation.simulator import run_stages
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def mapped(graph: LayerGraph, config: HardwareConfig) -> NetworkMapping:
     try:
-        return map_network(graph, config, memory_interface(config, Dram(config.dram)))
+        return map_network(graph, config, memory_interface(config, Dram(config.dram)), build_array(config))
     except MappingError as error:
         if "by no tiling" not in str(error) and "nothing to run" not in str(error):
             raise

@@ -10,11 +10,21 @@ import yaml
 from accelsim.cli import run_command
 from accelsim.config.loader import apply_overrides, find_preset, list_presets, load_hardware, merge
 from accelsim.errors import ConfigError
+from accelsim.hardware.pe_array.systolic import SystolicConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from accelsim.config.schema import HardwareConfig
+
 MACHINES = [preset.name for preset in list_presets("accelerators")]
+
+
+def shape_of(config: HardwareConfig) -> tuple[int, int, str]:
+    """Rows, columns and dataflow of a systolic machine."""
+    array = config.pe_array
+    assert isinstance(array, SystolicConfig)
+    return array.rows, array.cols, array.dataflow
 
 
 def write(path: Path, data: str | dict[str, Any]) -> Path:
@@ -35,7 +45,7 @@ def test_a_preset_and_its_file_give_the_same_config() -> None:
     by_name = load_hardware("eyeriss")
     assert load_hardware(find_preset("accelerators", "eyeriss")) == by_name
     assert load_hardware(by_name) is by_name
-    assert (by_name.pe_array.rows, by_name.pe_array.cols, by_name.pe_array.dataflow) == (12, 14, "WS")
+    assert shape_of(by_name) == (12, 14, "WS")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +86,7 @@ def test_files_extend_in_chains_and_count_from_their_own_folder(
     write(tmp_path / "base" / "b.yaml", {"extends": "a.yaml", "pe_array": {"cols": 5}})
     path = write(tmp_path / "top" / "c.yaml", {"extends": "../base/b.yaml", "vector_unit": {"lanes": 3}})
     config = load_hardware(path)
-    assert (config.pe_array.rows, config.pe_array.cols, config.vector_unit.lanes) == (4, 5, 3)
+    assert (*shape_of(config)[:2], config.vector_unit.lanes) == (4, 5, 3)
     assert load_hardware("top/c.yaml") == config
 
 
@@ -140,7 +150,7 @@ def test_overrides_are_yaml_and_apply_in_order() -> None:
             "name=a=b",
         ],
     )
-    assert (config.pe_array.rows, config.pe_array.cols, config.pe_array.dataflow) == (6, 5, "OS")
+    assert shape_of(config) == (6, 5, "OS")
     assert config.pe_array.clock_mhz == 1000
     assert config.pe_array.clock.frequency_khz == 1_000_000
     assert not config.mapping.keep_on_chip
@@ -150,8 +160,8 @@ def test_overrides_are_yaml_and_apply_in_order() -> None:
 
 def test_overrides_apply_to_a_config_too() -> None:
     base = load_hardware("eyeriss")
-    assert load_hardware(base, ["pe_array.rows=3"]).pe_array.rows == 3
-    assert base.pe_array.rows == 12
+    assert shape_of(load_hardware(base, ["pe_array.rows=3"]))[0] == 3
+    assert shape_of(base)[0] == 12
 
 
 def test_a_null_takes_a_buffer_away() -> None:

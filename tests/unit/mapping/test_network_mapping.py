@@ -12,6 +12,7 @@ from small_networks import machine
 
 from accelsim.errors import MappingError
 from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.pe_array import build_array
 from accelsim.mapping.network import NetworkMapping, map_network
 from accelsim.pipeline import memory_interface, simulate
 from accelsim.workload.graph import Layer, LayerGraph, Tensor, chain
@@ -43,7 +44,7 @@ def network(*layers: Layer, inputs: tuple[Tensor, ...] = (X,)) -> LayerGraph:
 
 def mapped(graph: LayerGraph, **settings: Any) -> NetworkMapping:  # noqa: ANN401 - the settings of a machine
     config = machine(**settings)
-    return map_network(graph, config, memory_interface(config, Dram(config.dram)))
+    return map_network(graph, config, memory_interface(config, Dram(config.dram)), build_array(config))
 
 
 def read_times(mapping: NetworkMapping, stage: int, operand: str, tensor: str) -> np.ndarray:

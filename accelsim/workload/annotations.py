@@ -1,0 +1,39 @@
+"""What is stated of a network beside its layers: values of tensors or their statistics, and images to judge it by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from accelsim.workload.operand_data import UNKNOWN, OperandData
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, eq=False)
+class Annotations:
+    """Annotations of one network.
+
+    Parameters
+    ----------
+    operands
+        What is known of the values in feature maps and weight arrays, by tensor.
+    images
+        Labelled images that the network classifies; None where there are none.
+    model
+        ONNX file that the network came from, which can be run; None for one described by its shapes alone.
+    """
+
+    operands: Mapping[str, OperandData] = field(default_factory=dict)
+    images: Path | None = None
+    model: Path | None = None
+
+    def of_tensor(self, name: str) -> OperandData:
+        """What is known of a tensor."""
+        return self.operands.get(name, UNKNOWN)
+
+
+NO_ANNOTATIONS = Annotations()
+"""Nothing is stated."""

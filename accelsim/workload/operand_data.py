@@ -1,0 +1,82 @@
+"""What is known of the values in a tensor: the values themselves, stated statistics, or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Integers = np.ndarray[Any, np.dtype[np.integer[Any]]]
+
+Known = Literal["tensor", "statistics", "nothing"]
+
+
+@dataclass(frozen=True)
+class OperandStatistics:
+    """Statistics of a tensor, stated instead of its values.
+
+    Parameters
+    ----------
+    density
+        Share of the elements that are not zero.
+    vector_density
+        Share of the vectors (rows of a kernel, rows of a feature map) that hold any nonzero; None as if elements were
+        zero independently of each other.
+    booth_digits
+        Nonzero radix-4 Booth digits per element, zeros counted as having none; None for uniformly drawn nonzeros.
+    one_bits
+        One bits of the magnitude per element, zeros counted as having none; None for uniformly drawn nonzeros.
+    """
+
+    density: float = 1.0
+    vector_density: float | None = None
+    booth_digits: float | None = None
+    one_bits: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class OperandData:
+    """What is known of one tensor's values.
+
+    Parameters
+    ----------
+    statistics
+        What was stated; of no account where the values are known.
+    load
+        Returns the values as the integers that are stored: weights shaped ``(out, in, ...)``, feature maps
+        ``(N, C, ...)``. None where they are not known. Called when they are first needed.
+    stated
+        Whether `statistics` were given by the user rather than taken by default.
+    """
+
+    statistics: OperandStatistics = OperandStatistics()
+    load: Callable[[], Integers] | None = None
+    stated: bool = False
+
+    @property
+    def known(self) -> Known:
+        """What the cycles of an array that depends on values rest on."""
+        if self.load is not None:
+            return "tensor"
+        return "statistics" if self.stated else "nothing"
+
+    @cached_property
+    def values(self) -> Integers | None:
+        """The values, loaded once; None where only statistics are known."""
+        return None if self.load is None else self.load()
+
+    @cached_property
+    def density(self) -> float:
+        """Share of elements that are not zero."""
+        if self.values is None:
+            return self.statistics.density
+        return np.count_nonzero(self.values) / max(self.values.size, 1)
+
+
+UNKNOWN = OperandData()
+"""A tensor of which nothing is known: taken as dense."""
