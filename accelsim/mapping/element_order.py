@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 class ElementOrder(Protocol):
     """How the elements of a tensor lie in its region."""
 
-    bits: int
-    """Bits per element."""
+    @property
+    def bits(self) -> int:
+        """Bits per element."""
 
     @property
     def size_bytes(self) -> int:

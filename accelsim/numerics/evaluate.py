@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 
 if TYPE_CHECKING:
-    import onnx
+    import onnxruntime as ort
     from numpy.typing import NDArray
 
     from accelsim.workload.datasets import ImageSet, Normalisation
@@ -34,16 +33,6 @@ class Answers:
     classes: NDArray[np.int64]
     right: NDArray[np.bool_]
     decisions: NDArray[np.bool_]
-
-
-def open_session(model: onnx.ModelProto, threads: int = 1, *, optimise: bool = True) -> ort.InferenceSession:
-    """Load a model into onnxruntime on the CPU; with `optimise` false every node runs just as it is written."""
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    if not optimise:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def classify(session: ort.InferenceSession, images: ImageSet, normalisation: Normalisation) -> Answers:

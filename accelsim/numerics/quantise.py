@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.numerics.evaluate import open_session
+from accelsim.numerics.session import open_session
 from accelsim.workload.network_file import Network, QuantisedNetwork
 from accelsim.workload.onnx_build import build_onnx
 

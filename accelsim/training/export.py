@@ -19,8 +19,9 @@ import typer
 
 from accelsim.atomic_file import written_whole
 from accelsim.errors import AccelsimError, InputError
-from accelsim.numerics.evaluate import Answers, classify, open_session
+from accelsim.numerics.evaluate import Answers, classify
 from accelsim.numerics.quantise import quantise_network
+from accelsim.numerics.session import open_session
 from accelsim.training.checkpoint import load_checkpoint
 from accelsim.training.fold import fold_network
 from accelsim.training.gated_networks import GATED_RECIPES, GatedNetwork, share_of_work

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from random_networks import STRUCTURE, compute, random_images, random_network
 
-from accelsim.numerics.evaluate import open_session
 from accelsim.numerics.quantise import LARGEST, quantise_network, quantise_weights, stored_tensors
+from accelsim.numerics.session import open_session
 from accelsim.workload.onnx_build import build_onnx
 from accelsim.workload.onnx_import import import_onnx
 

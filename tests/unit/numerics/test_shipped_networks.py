@@ -9,7 +9,8 @@ import numpy as np
 import onnx
 import pytest
 
-from accelsim.numerics.evaluate import classify, open_session
+from accelsim.numerics.evaluate import classify
+from accelsim.numerics.session import open_session
 from accelsim.resources import resource_folder
 from accelsim.workload.datasets import NORMALISATIONS, load_dataset, read_images
 from accelsim.workload.decision_trace import load_trace

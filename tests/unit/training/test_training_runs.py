@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra [train]")
 
 from accelsim.errors import InputError, RunError  # noqa: E402 - torch first
-from accelsim.numerics.evaluate import open_session  # noqa: E402
+from accelsim.numerics.session import open_session  # noqa: E402
 from accelsim.training.augment import Batches  # noqa: E402
 from accelsim.training.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from accelsim.training.fold import fold_network  # noqa: E402

@@ -1,0 +1,202 @@
+"""Runs a stored network on images while bits of what it reads from DRAM flip."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelsim.numerics.faults import FlipCount, Plausible, read_words
+from accelsim.numerics.segments import RESULT, Read, cut_network, weight_input, words_name
+from accelsim.numerics.session import open_session
+from accelsim.numerics.stored_network import fixed_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from accelsim.numerics.faults import FaultCells, FaultSource
+    from accelsim.numerics.number_format import Correction, NumberFormat, Words
+    from accelsim.numerics.segments import Segment
+    from accelsim.numerics.stored_network import StoredNetwork
+
+    Floats = NDArray[np.float32]
+
+BATCH = 125
+"""Images that go through onnxruntime at a time where nothing asks for fewer."""
+
+IMAGES_PER_LOAD = 25
+"""Images that share one read of the weights where nothing else is said."""
+
+
+@dataclass(eq=False)
+class Inference:
+    """A stored network on a memory.
+
+    Parameters
+    ----------
+    network
+        The network.
+    faults
+        Which bits may flip; None for a memory that makes no errors.
+    correction
+        What becomes of values that cannot be right.
+    images_per_load
+        Images that share one read of the weights, rounded down to whole passes but for one at least. A machine reads
+        them in every pass (1), but more is faster: expected accuracy stays the same, only images share their fate.
+    threads
+        Threads of onnxruntime.
+
+    Attributes
+    ----------
+    flips
+        Bits flipped and words corrected so far, by stage and tensor.
+    """
+
+    network: StoredNetwork
+    faults: FaultSource | None = None
+    correction: Correction = "zero"
+    images_per_load: int = IMAGES_PER_LOAD
+    threads: int = 1
+    flips: dict[tuple[str, str], FlipCount] = field(default_factory=dict)
+
+    @cached_property
+    def _read_cells(self) -> dict[Read, FaultCells]:
+        if self.faults is None:
+            return {}
+        found = {}
+        for stage in self.network.classifier.stages:
+            for root in stage.roots:
+                cells = self.faults.map_cells(stage, root) if root in self.network.maps else None
+                if cells is not None:
+                    found[Read(stage.index, root)] = cells
+        return found
+
+    @cached_property
+    def _weight_cells(self) -> dict[int, FaultCells]:
+        if self.faults is None:
+            return {}
+        stages = self.network.classifier.stages
+        found = {index: self.faults.weight_cells(stages[index]) for index in self.network.weights}
+        return {index: cells for index, cells in found.items() if cells is not None}
+
+    @cached_property
+    def _sessions(self) -> list[tuple[Segment, Any]]:
+        segments = cut_network(self.network, self._read_cells, self._weight_cells)
+        return [(segment, open_session(segment.model, self.threads)) for segment in segments]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether no bit can flip, so that onnxruntime runs the network in one piece."""
+        return not self._read_cells and not self._weight_cells
+
+    @property
+    def _pass_images(self) -> int:
+        """Images of a pass of the machine."""
+        return next((cells.batch for cells in (*self._read_cells.values(), *self._weight_cells.values())), 1)
+
+    def scores(
+        self, images: Floats, first_pass: int = 0, progress: Callable[[float], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Scores of images, (images, classes).
+
+        Parameters
+        ----------
+        images
+            As the network takes them, (n, c, h, w).
+        first_pass
+            Number of the pass in which the first one goes; decides its flips.
+        progress
+            Called with the share of the images that are done.
+        """
+        fixed = fixed_batch(self.network.classifier)
+        per_pass = self._pass_images
+        size = BATCH if not self._weight_cells else max(self.images_per_load, per_pass)
+        size = fixed or max(size // per_pass, 1) * per_pass
+        weights = {index: self.network.weights[index].values.copy() for index in self._weight_cells}
+        parts = []
+        for start in range(0, len(images) - (len(images) % size if fixed else 0), size):
+            with np.errstate(invalid="ignore"):
+                parts.append(self._batch(images[start : start + size], weights, first_pass + start // per_pass))
+            if progress:
+                progress(min(start + size, len(images)) / len(images))
+        return np.concatenate(parts)
+
+    def _batch(self, images: Floats, weights: dict[int, Floats], number: int) -> NDArray[np.float32]:
+        """Scores of one batch, whose first image belongs to pass `number`."""
+        restore = [(weights[index], *self._load_weights(index, weights[index], number)) for index in weights]
+        image = self.network.classifier.input.name
+        stored = self.network.maps[image]
+        words = {image: stored.form.encode(images, stored.scale)}
+        scores: NDArray[np.float32] = np.zeros(0, np.float32)
+        for segment, session in self._sessions:
+            feed: dict[str, Any] = {words_name(root): _numbers(words[root], self._form(root)) for root in segment.maps}
+            feed |= {read.input: _numbers(self._flipped(read, words[read.root], number), self._form(read.root))
+                     for read in segment.reads}  # fmt: skip
+            feed |= {weight_input(index): weights[index] for index in segment.weights}
+            names = [*(words_name(root) for root in segment.made), *([RESULT] if segment.last else [])]
+            made = dict(zip(names, session.run(names, feed), strict=True))
+            words |= {root: made[words_name(root)].view(self._form(root).word_dtype) for root in segment.made}
+            scores = made.get(RESULT, scores)
+        for values, positions, clean in restore:
+            values.reshape(-1)[positions] = clean
+        return scores.reshape(len(images), -1)
+
+    def _form(self, root: str) -> NumberFormat:
+        return self.network.maps[root].form
+
+    def _flipped(self, read: Read, words: Words, number: int) -> Words:
+        stored = self.network.maps[read.root]
+        copy = words.reshape(len(words), -1).copy()
+        plausible = Plausible(*stored.plausible, self.correction)
+        count, _ = read_words(copy, self._read_cells[read], stored.form, plausible, number)
+        self._note(read.stage, read.root, count)
+        return copy.reshape(words.shape)
+
+    def _load_weights(self, index: int, values: Floats, number: int) -> tuple[NDArray[np.int64], Floats]:
+        """Change the values of a stage's weights to what one read of them gives; return what was there, and where."""
+        stored = self.network.weights[index]
+        words = self._flat_words(index)
+        plausible = Plausible(*stored.plausible, self.correction)
+        count, touched = read_words(words, self._weight_cells[index], stored.form, plausible, number)
+        self._note(index, stored.name, count)
+        elements = np.unique(touched[:, 1])
+        positions = stored.positions(elements)
+        flat = values.reshape(-1)
+        clean = flat[positions].copy()
+        scale = np.broadcast_to(stored.scale, values.shape).reshape(-1)[positions] if stored.scale.ndim else 1.0
+        flat[positions] = stored.form.decode(words[0, elements], scale)
+        words[0, elements] = stored.words.reshape(-1)[positions]
+        return positions, clean
+
+    def _flat_words(self, index: int) -> Words:
+        """Words of a stage's weights in the order of (outputs, inputs), as one row."""
+        if index not in self._words_by_output:
+            stored = self.network.weights[index]
+            order = stored.positions(np.arange(stored.words.size))
+            self._words_by_output[index] = stored.words.reshape(-1)[order][None].copy()
+        return self._words_by_output[index]
+
+    @cached_property
+    def _words_by_output(self) -> dict[int, Words]:
+        return {}
+
+    def _note(self, stage: int, tensor: str, count: FlipCount) -> None:
+        key = (self.network.classifier.stages[stage].layer.name, tensor)
+        before = self.flips.get(key, FlipCount(0, 0))
+        self.flips[key] = FlipCount(before.flipped + count.flipped, before.corrected + count.corrected)
+
+    def flips_by_tensor(self) -> dict[str, int]:
+        """Bits flipped so far, by tensor."""
+        total: dict[str, int] = defaultdict(int)
+        for (_, tensor), count in self.flips.items():
+            total[tensor] += count.flipped
+        return dict(total)
+
+
+def _numbers(words: Words, form: NumberFormat) -> NDArray[Any]:
+    return words.view(form.value_dtype)
