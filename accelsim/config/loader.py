@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.config.model import validate
+from accelsim.config.pe_array import DEFAULT_KIND, PeArrayConfig
 from accelsim.config.schema import HardwareConfig
 from accelsim.errors import ConfigError, InputError
 from accelsim.resources import resource_folder
@@ -154,15 +155,27 @@ def _name_files_beside(path: Path, data: dict[str, Any]) -> None:
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """Lay `changes` over `base`: mappings are merged key by key, a null takes one away, anything else is replaced."""
+    """Lay `changes` over `base`: mappings are merged key by key, a null takes one away, anything else is replaced.
+
+    An array of another kind keeps of the one before only the keys that every kind has.
+    """
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(key)
+        if key == "pe_array" and isinstance(old, dict) and isinstance(value, dict):
+            old = _of_any_kind(old, value.get("kind"))
         if isinstance(old, dict) and value is None:
             del merged[key]
         else:
             merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _of_any_kind(array: dict[str, Any], kind: object) -> dict[str, Any]:
+    """Keys of an array that one of kind `kind` takes over: all where it is of the same kind."""
+    if kind in (None, array.get("kind", DEFAULT_KIND)):
+        return array
+    return {key: value for key, value in array.items() if key in PeArrayConfig.model_fields}
 
 
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:

@@ -170,6 +170,17 @@ def test_a_null_takes_a_buffer_away() -> None:
     assert config.buffer_of("psum") == "global_buffer"
 
 
+def test_another_kind_of_array_keeps_only_what_every_kind_has() -> None:
+    base = {"pe_array": {"kind": "systolic", "rows": 4, "clock_mhz": 5}, "name": "x"}
+    assert merge(base, {"pe_array": {"kind": "other", "lanes": 2}})["pe_array"] == {
+        "kind": "other",
+        "lanes": 2,
+        "clock_mhz": 5,
+    }
+    assert merge(base, {"pe_array": {"kind": "systolic", "rows": 2}})["pe_array"]["clock_mhz"] == 5
+    assert merge(base, {"pe_array": {"rows": 2}})["pe_array"] == {"kind": "systolic", "rows": 2, "clock_mhz": 5}
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
