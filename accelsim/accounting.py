@@ -245,6 +245,9 @@ class Account:
             buffer_capacity_bytes={name: buffer.capacity_bytes for name, buffer in self.config.sram.items()},
             dram_banks=self._dram_banks(flips),
             dram_state_ps=self._dram_states(),
+            array_busy_cycles={
+                stage.name: stage.busy_cycles for stage in self.mapping.tiles if stage.busy_cycles is not None
+            },
         )
 
     def _dram_banks(self, flips: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:

@@ -177,6 +177,8 @@ class Profile:
     dram_state_ps
         Time in each power state, summed over the ranks: ``active``, ``precharged``, ``active_power_down`` and
         ``precharge_power_down``; empty for an ideal memory.
+    array_busy_cycles
+        Per layer the cycles in which each part of the array did useful work, (rows, columns) as the array is drawn.
     """
 
     components: tuple[str, ...]
@@ -187,6 +189,7 @@ class Profile:
     buffer_capacity_bytes: dict[str, int]
     dram_banks: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     dram_state_ps: dict[str, int] = field(default_factory=dict)
+    array_busy_cycles: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

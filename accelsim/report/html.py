@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from accelsim.report import layer_figures, plots, quantities, time_figures, time_plots
+from accelsim.report.array_section import array_section
 from accelsim.report.dram_section import dram_section
 from accelsim.report.headline import Headline, headline
 from accelsim.report.labels import title_of
@@ -148,8 +149,13 @@ def _over_time(result: RunResult, figures: dict[str, Figure]) -> list[str]:
     profile = result.profile
     if profile is None:
         return []
-    parts = [_timeline(result, profile, figures), _occupancy(result, profile, figures)]
-    return [part for part in (*parts, dram_section(result, profile, figures)) if part]
+    parts = [
+        array_section(result, profile, figures),
+        _timeline(result, profile, figures),
+        _occupancy(result, profile, figures),
+        dram_section(result, profile, figures),
+    ]
+    return [part for part in parts if part]
 
 
 def _timeline(result: RunResult, profile: Profile, figures: dict[str, Figure]) -> str:

@@ -119,7 +119,7 @@
     input.addEventListener("input", () => {
       const wanted = input.value.trim().toLowerCase();
       for (const row of rows) row.hidden = wanted !== "" && !row.textContent.toLowerCase().includes(wanted);
-      count.textContent = `${shown().length} of ${rows.length} layers`;
+      count.textContent = `${shown().length} of ${rows.length} ${bar.dataset.noun}`;
     });
     bar.querySelector("button").addEventListener("click", () => {
       const quote = (value) => (/[",\r\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value);

@@ -90,6 +90,7 @@ def table(
     rows: Sequence[Sequence[str | Cell]],
     *,
     name: str = "",
+    noun: str = "layers",
     footer: Sequence[str | Cell] = (),
     idle: Collection[int] = (),
 ) -> str:
@@ -103,6 +104,8 @@ def table(
         Headings and cells.
     name
         Name of the exported file, without its suffix.
+    noun
+        What the rows are.
     footer
         Cells of a last row that neither sorts nor is exported.
     idle
@@ -116,9 +119,10 @@ def table(
     starts = ['<tr class="idle">' if index in idle else "<tr>" for index in range(len(rows))]
     body = "\n".join(f"{start}{_cells(row, columns)}</tr>" for start, row in zip(starts, rows, strict=True))
     foot = f"\n<tfoot><tr>{_cells(footer, columns)}</tr></tfoot>" if footer else ""
-    count = f"{len(rows)} of {len(rows)} layers"
+    count = f"{len(rows)} of {len(rows)} {noun}"
+    hint = "Filter by name or operator" if noun == "layers" else "Filter"
     bar = (
-        f'<div class="bar" data-for="{identifier}"><input type="search" placeholder="Filter by name or operator" '
+        f'<div class="bar" data-for="{identifier}" data-noun="{noun}"><input type="search" placeholder="{hint}" '
         f'aria-label="Filter"><button type="button">Export CSV</button><span>{count}</span></div>\n'
         if name
         else ""
