@@ -20,8 +20,10 @@ README = Path(__file__).parents[3] / "README.md"
 
 
 @pytest.fixture
-def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What the README's code leaves behind, run beside the README's machine."""
+def example(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
+    """What the README's code leaves behind, run beside the README's machine, and what it printed."""
     monkeypatch.setattr(registry, "_registered", {})
     monkeypatch.chdir(tmp_path)
     chapter = README.read_text("utf-8").split("### An array of your own")[1].split("\n## ")[0]
@@ -31,13 +33,11 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     module = ModuleType("readme_example")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(code[0], "README.md", "exec", dont_inherit=True), module.__dict__)  # noqa: S102 - our own README
-    return module.__dict__
+    return module.__dict__ | {"printed": capsys.readouterr().out}
 
 
-def test_the_readme_example_runs_and_computes_what_it_says(
-    example: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert int(capsys.readouterr().out) > 0
+def test_the_readme_example_runs_and_computes_what_it_says(example: dict[str, Any]) -> None:
+    assert int(example["printed"]) > 0
     run = accelsim.simulate(example["machine"], "lenet5", overrides=["dram.kind=ideal"])
     graph = accelsim.load_workload("lenet5")
     layers = {layer.name: layer for layer in graph.layers}
