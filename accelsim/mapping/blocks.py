@@ -10,6 +10,7 @@ import numpy as np
 
 from accelsim.mapping.address_pattern import runs_of
 from accelsim.mapping.dataflow import DIMS, RELEVANT_DIMS
+from accelsim.mapping.element_order import WeightOrder
 from accelsim.mapping.tiling import passing_share_bits, streams_through
 from accelsim.units import BITS_PER_BYTE, ceil_div
 
@@ -167,9 +168,26 @@ class BlockSequence:
             return whole or streams_through(self.problem, self.tiling)
         return whole and self.problem.one_fold_sums
 
+    @cached_property
+    def weight_order(self) -> WeightOrder:
+        """How the weights lie in DRAM, every element at its full width."""
+        dims, tiling = self.problem.dims, self.tiling
+        return WeightOrder(dims.groups, dims.n, dims.k, tiling.groups, tiling.n, tiling.k, self.problem.weight_bits)
+
+    @property
+    def has_plain_weights(self) -> bool:
+        """Whether weights lie in DRAM as `weight_order` says, and not in an encoding of the array's own."""
+        costs = self.problem.costs
+        return costs.weight_form.dram_share == 1.0 and costs.weight_tile_bits(self) is None
+
     def stored_runs(self, operand: str, address: int) -> NDArray[np.void]:
         """Runs of weights or partial sums, which lie tile by tile from `address` on, each tile in one piece."""
         visits, dims = self.visits[operand], RELEVANT_DIMS[operand]
+        if operand == "weight" and self.has_plain_weights:
+            shape = (self.group_trips, self.trips["n"], self.trips["k"])
+            tile = np.ravel_multi_index((visits.group, visits.dims["n"], visits.dims["k"]), shape)
+            starts = self.weight_order.tile_starts
+            return runs_of(address + starts[tile], starts[tile + 1] - starts[tile])
         extents = [self.block_extent(dim, np.arange(self.trips[dim])) for dim in dims]
         groups = self.group_extent(np.arange(self.group_trips))
         elements = groups[:, None, None] * extents[0][:, None] * extents[1]

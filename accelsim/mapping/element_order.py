@@ -11,7 +11,7 @@ byte ``i // 8``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -98,6 +98,17 @@ class WeightOrder:
     tile_n: int
     tile_k: int
     bits: int
+
+    @property
+    def plainest(self) -> WeightOrder:
+        """The order of the largest tiles in which every element lies where it lies in this one."""
+        row_bits = self.k * self.bits
+        tile_n, tile_groups = self.tile_n, self.tile_groups
+        if self.tile_k == self.k and tile_groups == 1 and tile_n * row_bits % BITS_PER_BYTE == 0:
+            tile_n = self.n
+        if self.tile_k == self.k and tile_n == self.n and self.n * row_bits % BITS_PER_BYTE == 0:
+            tile_groups = self.groups
+        return replace(self, tile_n=tile_n, tile_groups=tile_groups)
 
     @cached_property
     def tile_starts(self) -> NDArray[np.int64]:

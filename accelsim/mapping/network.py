@@ -21,12 +21,13 @@ from accelsim.mapping.vector_stage import StreamedInput, VectorStage
 from accelsim.workload.operators import Conv, MatMul
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.array_costs import PeArray
+    from accelsim.mapping.element_order import WeightOrder
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.operators import Shape
 
@@ -47,6 +48,10 @@ class NetworkMapping:
         Where each tensor lies in DRAM.
     parts_of
         What each feature map is made of.
+    bits_of
+        Stored bits per element of every feature map.
+    weights
+        Of each stage that has weights, by its index, where and how they lie.
     """
 
     graph: LayerGraph
@@ -54,6 +59,27 @@ class NetworkMapping:
     tiles: tuple[StageTiles, ...]
     placement: Placement
     parts_of: dict[str, tuple[Part, ...]]
+    bits_of: Mapping[str, int]
+    weights: Mapping[int, StoredWeights]
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """Where and how the weights of a stage lie in DRAM.
+
+    Parameters
+    ----------
+    region
+        Name of their place in the placement.
+    order
+        How their elements lie in it.
+    plain
+        Whether they do lie so, and not in an encoding of the array's own.
+    """
+
+    region: str
+    order: WeightOrder
+    plain: bool
 
 
 def map_network(
@@ -114,14 +140,28 @@ class _NetworkMapper:
             if progress:
                 progress((stage.index + 1) / len(self.tensors.stages))
         placement = place(self.tensors.demands(blocks), self.memory.capacity_bytes)
+        weights = {
+            index: StoredWeights(region, blocks[index].weight_order, blocks[index].has_plain_weights)
+            for index, region in self.tensors.weight_regions(blocks).items()
+        }
         tiles: list[StageTiles] = []
         for stage in self.tensors.stages:
-            plan = self.plan(stage, blocks.get(stage.index), placement, tiles)
+            region = weights[stage.index].region if stage.index in weights else ""
+            plan = self.plan(stage, blocks.get(stage.index), placement, tiles, region)
             tiles.append(self.stage_tiles(stage, plan))
-        return NetworkMapping(self.tensors.graph, self.tensors.stages, tuple(tiles), placement, self.tensors.parts_of)
+        tensors = self.tensors
+        bits_of = {name: tensors.bits_of(name) for name in tensors.graph.tensors}
+        return NetworkMapping(
+            tensors.graph, tensors.stages, tuple(tiles), placement, tensors.parts_of, bits_of, weights
+        )
 
     def plan(
-        self, stage: Stage, blocks: BlockSequence | None, placement: Placement, done: list[StageTiles]
+        self,
+        stage: Stage,
+        blocks: BlockSequence | None,
+        placement: Placement,
+        done: list[StageTiles],
+        weight_region: str,
     ) -> ArrayStage | VectorStage:
         """Join a stage with the places of its tensors and with the stages before it."""
         producers = {self.tensors.stages[tiles.index].output: (tiles.index, tiles.output) for tiles in done}
@@ -141,7 +181,7 @@ class _NetworkMapper:
             for part in stage.inputs[0]
             if part.root not in self.tensors.kept
         )
-        weight, matrices = stage.layer.weight, None
+        weight, matrices = weight_region, None
         if isinstance(stage.layer.operator, MatMul):
             weight = stage.inputs[1][0].root
             matrices = matrices_of_groups(self.tensors.graph.input_shapes(stage.layer), blocks.problem.dims.groups)

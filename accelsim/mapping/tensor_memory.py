@@ -153,11 +153,7 @@ class TensorMemory:
     def demands(self, blocks: dict[int, BlockSequence]) -> list[Demand]:
         """Tensors that need room in DRAM: weights for good, feature maps and spilled sums while they live."""
         last_stage = len(self.stages) - 1
-        weights: dict[str, int] = {}
-        for index, sequence in blocks.items():
-            layer = self.stages[index].layer
-            if not isinstance(layer.operator, MatMul):
-                weights[layer.weight] = max(weights.get(layer.weight, 0), sequence.stored_weight_bytes)
+        weights = {name: blocks[index].stored_weight_bytes for index, name in self.weight_regions(blocks).items()}
         demands = [Demand(name, size, 0, last_stage) for name, size in weights.items()]
         for name, life in self.lives.items():
             if name not in self.kept:
@@ -167,6 +163,22 @@ class TensorMemory:
                 name = psum_name(self.stages[index])
                 demands.append(Demand(name, sequence.spilled_bytes, index, index))
         return demands
+
+    def weight_regions(self, blocks: dict[int, BlockSequence]) -> dict[int, str]:
+        """Name of the memory that holds the weights of each stage.
+
+        Stages that share weights share the memory where their tiles put every element at the same place; a stage whose
+        tiles need another order has a copy of its own, since a tile lies in one piece.
+        """
+        regions: dict[int, str] = {}
+        copies: dict[str, dict[object, str]] = {}
+        for index, sequence in blocks.items():
+            layer = self.stages[index].layer
+            if not isinstance(layer.operator, MatMul):
+                known = copies.setdefault(layer.weight, {})
+                order = (sequence.weight_order.plainest, sequence.stored_weight_bytes)
+                regions[index] = known.setdefault(order, f"{layer.weight}@{layer.name}" if known else layer.weight)
+        return regions
 
     def _stored_bytes(self, tensor: str) -> int:
         """Bytes of a feature map in DRAM, every pixel (of a matrix: every row) rounded up to whole bytes."""

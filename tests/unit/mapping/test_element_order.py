@@ -64,3 +64,26 @@ def test_weights_lie_tile_by_tile() -> None:
 def test_a_tile_begins_at_a_whole_byte(bits: int) -> None:
     order = WeightOrder(1, 3, 3, 1, 3, 1, bits)
     assert order.tile_starts.tolist() == ([0, 2, 4, 6] if bits == 4 else [0, 3, 6, 9])
+
+
+@given(
+    whole=st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6)),
+    tile=st.tuples(st.integers(1, 4), st.integers(1, 6), st.integers(1, 6)),
+    bits=st.sampled_from([4, 8]),
+)
+@settings(deadline=None, max_examples=50)
+def test_the_plainest_order_is_the_same_order(
+    whole: tuple[int, int, int], tile: tuple[int, int, int], bits: int
+) -> None:
+    groups, n, k = whole
+    order = WeightOrder(groups, n, k, min(tile[0], groups), min(tile[1], n), min(tile[2], k), bits)
+    assert order.plainest.size_bytes == order.size_bytes
+    offsets = np.arange(order.size_bytes * 8)
+    for mine, other in zip(order.elements_at(offsets), order.plainest.elements_at(offsets), strict=True):
+        held = order.elements_at(offsets)[0] >= 0
+        assert np.array_equal(mine[held], other[held])
+
+
+def test_tiles_of_whole_sums_are_as_good_as_one_tile() -> None:
+    assert WeightOrder(1, 8, 3, 1, 2, 3, 8).plainest == WeightOrder(1, 8, 3, 1, 8, 3, 8)
+    assert WeightOrder(1, 8, 3, 1, 2, 2, 8).plainest != WeightOrder(1, 8, 3, 1, 8, 3, 8)

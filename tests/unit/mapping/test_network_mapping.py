@@ -174,10 +174,22 @@ def test_layers_that_share_weights_share_their_place() -> None:
     graph = network(
         Layer("a", conv(), ("x",), weight="w"), Layer("b", conv(), ("a",), weight="w"), Layer("c", conv(), ("b",))
     )
-    mapping = mapped(graph)
+    mapping = mapped(graph, keep_on_chip=False)
     assert {"w", "c.weight"} <= set(mapping.placement.regions)
+    assert mapping.weights[0].order == mapping.weights[1].order
     for stage in (0, 1):
         assert read_times(mapping, stage, "weight", "w").min() == 1
+
+
+def test_layers_that_cut_shared_weights_into_other_tiles_have_a_copy() -> None:
+    graph = network(
+        Layer("a", conv(), ("x",), weight="w"), Layer("b", conv(), ("a",), weight="w"), Layer("c", conv(), ("b",))
+    )
+    mapping = mapped(graph)
+    assert mapping.weights[0].order.plainest != mapping.weights[1].order.plainest
+    assert [mapping.weights[stage].region for stage in (0, 1)] == ["w", "w@b"]
+    for stage in (0, 1):
+        assert read_times(mapping, stage, "weight", mapping.weights[stage].region).min() == 1
 
 
 def test_functions_ride_along_and_copies_of_addresses_cost_nothing() -> None:
