@@ -65,7 +65,7 @@ class ArrayLayer:
         What is known of the values.
     """
 
-    name: str
+    name: str = field(compare=False)
     operator: Conv | Gemm | MatMul
     ifmap_shape: Shape
     ofmap_shape: Shape
