@@ -74,6 +74,35 @@ class AddressPattern:
         runs = self.runs[self.offsets[tile] : self.offsets[tile + 1]]
         return _bursts(runs, burst_bytes)
 
+    def pieces(self, tile: int, burst_bytes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Address and size of the bytes that a tile covers, run after run, cut where a burst ends."""
+        runs = self.runs[self.offsets[tile] : self.offsets[tile + 1]]
+        return _pieces(runs, burst_bytes)
+
+
+@kernel
+def _pieces(runs: NDArray[np.void], burst_bytes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    most = 0
+    for i in range(len(runs)):
+        run = runs[i]
+        most += run["outer_count"] * run["inner_count"] * (run["run_bytes"] // burst_bytes + 2)
+    addresses = np.empty(most, np.int64)
+    sizes = np.empty(most, np.int64)
+    count = 0
+    for i in range(len(runs)):
+        run = runs[i]
+        for outer in range(run["outer_count"]):
+            for inner in range(run["inner_count"]):
+                address = run["base"] + outer * run["outer_stride"] + inner * run["inner_stride"]
+                end = address + run["run_bytes"]
+                while address < end:
+                    size = min(end, address // burst_bytes * burst_bytes + burst_bytes) - address
+                    addresses[count] = address
+                    sizes[count] = size
+                    count += 1
+                    address += size
+    return addresses[:count].copy(), sizes[:count].copy()
+
 
 @kernel
 def _bursts(runs: NDArray[np.void], burst_bytes: int) -> NDArray[np.int64]:

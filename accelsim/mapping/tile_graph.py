@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from accelsim.mapping.address_pattern import AddressPattern
@@ -208,3 +210,35 @@ class StageTiles:
     mapping_efficiency: float
     mapping: dict[str, object]
     busy_cycles: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True)
+class TileRead:
+    """One fetch of a tile from DRAM.
+
+    Parameters
+    ----------
+    access
+        Number of the fetch among all of a pass through the network.
+    stage
+        Index of the stage that fetches.
+    fetch
+        Addresses of the operand's tiles.
+    tile
+        Which of them.
+    """
+
+    access: int
+    stage: int
+    fetch: AddressPattern
+    tile: int
+
+
+def tile_reads(stages: Sequence[StageTiles]) -> Iterator[TileRead]:
+    """All fetches of tiles from DRAM in a pass through a network, numbered; tiles that are on chip are left out."""
+    access = 0
+    for stage in stages:
+        for tiles in (*stage.inputs, stage.output.tiles):
+            for tile in np.flatnonzero(tiles.fetch.tile_bytes).tolist():
+                yield TileRead(access, stage.index, tiles.fetch, tile)
+                access += 1

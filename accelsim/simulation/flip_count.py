@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accelsim.mapping.tile_graph import tile_reads
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 
 
 def count_flips(stages: Sequence[StageTiles], errors: ReadErrors) -> NDArray[np.int64]:
-    """Draw the flips of every tile that is fetched, each fetch an access of its own.
+    """Draw the flips of every tile that is fetched, each fetch an access of its own, in the bytes that the tile covers.
+
+    What else a burst carries flips as well, but nobody uses it.
 
     Parameters
     ----------
@@ -33,12 +37,7 @@ def count_flips(stages: Sequence[StageTiles], errors: ReadErrors) -> NDArray[np.
     flips = np.zeros((len(stages), errors.banks), np.int64)
     if not any(model is not None for model in errors.models):
         return flips
-    access = 0
-    for number, stage in enumerate(stages):
-        for tiles in (*stage.inputs, stage.output.tiles):
-            for tile in range(len(tiles)):
-                addresses = tiles.fetch.bursts(tile, errors.spec.burst_bytes)
-                if len(addresses):
-                    flips[number] += errors.count(addresses, access)
-                    access += 1
+    for read in tile_reads(stages):
+        pieces = read.fetch.pieces(read.tile, errors.spec.burst_bytes)
+        flips[read.stage] += errors.count(*pieces, read.access)
     return flips

@@ -179,12 +179,21 @@ class ReadErrors:
             offset = np.repeat(starts[runs] - (np.cumsum(sizes) - sizes), sizes) + np.arange(part.total_bytes)
             yield model, part, offset
 
-    def count(self, addresses: NDArray[np.int64], access: int) -> NDArray[np.int64]:
-        """Count the flips, per bank of the whole memory, when whole bursts of unknown data are read."""
+    def count(self, addresses: NDArray[np.int64], sizes: NDArray[np.int64], access: int) -> NDArray[np.int64]:
+        """Count the flips, per bank of the whole memory, when bytes of unknown data are read.
+
+        Parameters
+        ----------
+        addresses, sizes
+            Stretches of bytes, none across the border of a burst.
+        access
+            Number of the access.
+        """
         bank, row, byte_column = self._cells(addresses)
-        region = CellRegion(bank, row, byte_column, np.full(len(bank), self.spec.burst_bytes))
-        bits = np.bitwise_count(self.flips(region, None, access)).reshape(len(bank), -1).sum(axis=1)
-        return np.bincount(bank, weights=bits, minlength=self.banks).astype(np.int64)
+        region = CellRegion(bank, row, byte_column + addresses % self.spec.burst_bytes, sizes)
+        bits = np.bitwise_count(self.flips(region, None, access)).astype(np.int64)
+        of_piece = np.add.reduceat(bits, np.cumsum(sizes) - sizes) if len(sizes) else np.zeros(0)
+        return np.bincount(bank, weights=of_piece, minlength=self.banks).astype(np.int64)
 
     @property
     def banks(self) -> int:

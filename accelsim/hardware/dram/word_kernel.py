@@ -73,7 +73,13 @@ def flip_words(
 
 @kernel
 def mend_words(
-    words: np.ndarray, touched: np.ndarray, bits: int, floating: bool, low: int, high: int, correction: int
+    words: np.ndarray,
+    touched: np.ndarray,
+    bits: int,
+    floating: bool,
+    low: int,
+    high: int,
+    correction: int,  # noqa: FBT001
 ) -> int:
     """Extend the signs of integers, and zero or saturate the implausible among the words that were touched.
 

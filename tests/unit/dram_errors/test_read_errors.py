@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,9 @@ from accelsim.hardware.dram.bit_error_rate import rate_at_reduction
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.dram.read_errors import ReadErrors, decode_addresses
 from accelsim.pipeline import simulate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 TABLE = BitErrorConfig(table="eden_table3")
 
@@ -22,6 +27,10 @@ def memory(*partitions: Partition, address_map: str = "RoBaRaCoCh", **options: i
 def below(vdd_v: float, **scope: int) -> Partition:
     point = OperatingPoint(vdd_v=vdd_v)
     return Partition(name=f"{vdd_v} {scope}", scope=PartitionScope(**scope), operating_point=point)
+
+
+def count_bursts(errors: ReadErrors, addresses: NDArray[np.int64], access: int = 0) -> NDArray[np.int64]:
+    return errors.count(addresses, np.full(len(addresses), errors.spec.burst_bytes), access)
 
 
 @pytest.mark.parametrize("address_map", ["RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR"])
@@ -45,22 +54,30 @@ def test_decoded_fields_follow_the_map() -> None:
 def test_no_partition_flips_nothing() -> None:
     errors = ReadErrors(memory().spec, TABLE, 0)
     assert errors.models == (None,)
-    assert errors.count(np.arange(0, 2**20, 64), 0).sum() == 0
+    assert count_bursts(errors, np.arange(0, 2**20, 64)).sum() == 0
 
 
 def test_flips_stay_in_the_partition_and_follow_its_rate() -> None:
     errors = ReadErrors(memory(below(0.95, bank=5)).spec, TABLE, 0)
     addresses = np.arange(0, 2**24, 64)
-    flips = errors.count(addresses, 0)
+    flips = count_bursts(errors, addresses)
     assert flips.nonzero()[0].tolist() == [5]
     bits = 2**24 * 8 / 16
     rate = rate_at_reduction("eden_table3", vdd_reduction_v=0.25)
     assert abs(flips[5] - bits * rate) < 4 * np.sqrt(bits * rate * (1 - rate)) + 4 * np.sqrt(bits * rate)
 
 
+def test_parts_of_bursts_flip_as_the_whole_ones_do() -> None:
+    errors = ReadErrors(memory(below(0.85)).spec, TABLE, 0)
+    addresses = np.arange(0, 2**16, 64)
+    halves = [errors.count(addresses + first, np.full(len(addresses), 32), 5) for first in (0, 32)]
+    assert np.array_equal(sum(halves), count_bursts(errors, addresses, 5))
+    assert min(half.sum() for half in halves) > 0
+
+
 def test_two_partitions_flip_at_their_own_rates() -> None:
     errors = ReadErrors(memory(below(0.95), below(0.85, bank=3)).spec, TABLE, 0)
-    flips = errors.count(np.arange(0, 2**24, 64), 0)
+    flips = count_bursts(errors, np.arange(0, 2**24, 64))
     assert flips[3] > 2 * flips[2] > 0
 
 
@@ -78,16 +95,16 @@ def test_flips_do_not_depend_on_how_a_tensor_is_read() -> None:
 def test_seed_and_access_matter() -> None:
     addresses = np.arange(0, 2**20, 64)
     spec = memory(below(0.9)).spec
-    first = ReadErrors(spec, TABLE, 0).count(addresses, 0)
-    assert np.array_equal(first, ReadErrors(spec, TABLE, 0).count(addresses, 0))
-    assert not np.array_equal(first, ReadErrors(spec, TABLE, 0).count(addresses, 1))
-    assert not np.array_equal(first, ReadErrors(spec, TABLE, 1).count(addresses, 0))
+    first = count_bursts(ReadErrors(spec, TABLE, 0), addresses, 0)
+    assert np.array_equal(first, count_bursts(ReadErrors(spec, TABLE, 0), addresses, 0))
+    assert not np.array_equal(first, count_bursts(ReadErrors(spec, TABLE, 0), addresses, 1))
+    assert not np.array_equal(first, count_bursts(ReadErrors(spec, TABLE, 1), addresses, 0))
 
 
 @pytest.mark.parametrize("model", ["uniform", "bitline", "wordline", "data_dependent"])
 def test_every_model_runs(model: str) -> None:
     config = BitErrorConfig(table="eden_table3", model=model)  # type: ignore[arg-type]
-    flips = ReadErrors(memory(below(0.9)).spec, config, 0).count(np.arange(0, 2**20, 64), 0)
+    flips = count_bursts(ReadErrors(memory(below(0.9)).spec, config, 0), np.arange(0, 2**20, 64))
     assert flips.sum() > 0
 
 
@@ -112,6 +129,6 @@ def test_a_run_counts_its_flips_and_saves_energy() -> None:
     assert low.profile.dram_banks["bits_flipped"].sum() == low.dram.bits_flipped
     assert low.totals.dram_energy_pj < nominal.totals.dram_energy_pj
     assert low.totals.total_cycles == nominal.totals.total_cycles
-    bits = low.dram.reads * 64 * 8
+    bits = low.totals.dram_read_bytes * 8
     rate = rate_at_reduction("eden_table3", vdd_reduction_v=0.25)
     assert abs(low.dram.bits_flipped - bits * rate) < 5 * np.sqrt(2 * bits * rate)
