@@ -204,6 +204,73 @@ def compare(
         _print(lambda console: comparison_summary(comparison, console.width))
 
 
+@app.command()
+def explore(
+    space: Annotated[
+        str, typer.Argument(metavar="SPACE", help="Space file (YAML), or a space that ships (list spaces).")
+    ],
+    *,
+    hardware: Annotated[
+        str | None, typer.Option(metavar="HARDWARE", help="Machine to vary instead of the one in the space file.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("-j", "--workers", min=1, help="Processes on this machine (default: one per processor)."),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Use the workers of this Dask scheduler, e.g. tcp://host:8786."),
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="Points to evaluate (default: that of the file).")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the study (default: that of the file).")] = None,
+    storage: Annotated[
+        str | None, typer.Option(metavar="URL", help="Optuna storage: SQLite file or database URL (default: in --out).")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the study where it stopped.")] = False,
+    fidelity: Annotated[
+        Literal["full", "estimate", "multi"],
+        typer.Option(help="Simulate all, estimate all, or estimate all and simulate what promises something."),
+    ] = "full",
+    keep: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share that --fidelity multi simulates at least.")
+    ] = 0.25,
+    margin: Annotated[
+        float, typer.Option(min=0.0, help="Distance from the estimated front within which multi simulates, too.")
+    ] = 0.1,
+    check: Annotated[
+        int, typer.Option(min=0, help="Points that --fidelity estimate simulates to measure its error.")
+    ] = 10,
+    transfer_from: Annotated[
+        str | None,
+        typer.Option(metavar="STORAGE[#NAME]", help="Compare with a study of another machine over the same space."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Cache of stages (default: the user's cache).")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no cache on disk.")] = False,
+    runs: Annotated[
+        str | None, typer.Option(metavar="front|N,N", help="Write run folders of these trials, for accelsim compare.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the study (default: reports/studies/<name>).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Explore a design space; write a study folder with report.html, print the Pareto front."""
+    from accelsim.report.explore_command import ExploreOptions, explore_space
+
+    options = ExploreOptions(
+        hardware=hardware, workers=workers, dask=dask, trials=trials, name=name, storage=storage, resume=resume,
+        fidelity=fidelity, keep=keep, margin=margin, check=check, transfer_from=transfer_from, cache=cache,
+        use_cache=not no_cache, runs=runs, out=out,
+    )  # fmt: skip
+    done = explore_space(space, options, sys.argv)
+    if as_json:
+        _print_json(done.document)
+    else:
+        _print(lambda console: done.summary(console.width))
+
+
 @app.command("import")
 def import_workload(
     source: Annotated[Path, typer.Argument(metavar="MODEL.onnx|TOPOLOGY.csv", help="What to read.")],
