@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelsim.errors import WorkloadError
+from accelsim.workload.annotations import Annotations
 from accelsim.workload.graph import LayerGraph
 from accelsim.workload.onnx_cleanup import fold_quantisers, join_views
-from accelsim.workload.onnx_model import DOMAINS
+from accelsim.workload.onnx_model import DOMAINS, LARGEST_VALUE
 from accelsim.workload.onnx_operators import TRANSLATORS
 from accelsim.workload.onnx_reader import load_model
 from accelsim.workload.onnx_translation import Translation
+from accelsim.workload.onnx_values import OnnxWeights, weight_data
 from accelsim.workload.operators import ShapeError
 
 if TYPE_CHECKING:
@@ -23,7 +27,8 @@ if TYPE_CHECKING:
 def import_onnx(path: str | Path) -> LayerGraph:
     """Read an ONNX model.
 
-    Shapes come from ONNX's own inference, helped by the values of constants where it needs them; weights are not read.
+    Shapes come from ONNX's own inference, helped by the values of constants where it needs them; weights are read
+    when something asks for them.
     A symbolic or missing batch becomes 1. A node that only renames or reshapes becomes a `View` or vanishes, as does
     everything that depends on constants alone. Integer tensors keep their width in bits; floating-point ones take the
     native precision of the hardware. An embedding lookup becomes an input of the graph, its rows being fetched from
@@ -94,4 +99,7 @@ def _finish(translation: Translation) -> LayerGraph:
         if inferred != tensor.shape:
             problem = f"has shape {tensor.shape} by its layer but {inferred} by the file"
             raise model.error(problem, key=f"tensor {name!r}")
-    return graph
+    small = {name: tensor for name, tensor in model.initializers.items() if math.prod(tensor.dims) <= LARGEST_VALUE}
+    weights = OnnxWeights(model.path, model.makers, model.shapes, small)
+    operands = weight_data(graph, translation.weight_uses, weights, model.initializers)
+    return replace(graph, annotations=Annotations(operands=operands, model=model.path))

@@ -106,7 +106,7 @@ class OnnxModel:
         """Stored constant that a constant is another view of, so that shared weights are seen to be shared."""
         while name not in self.initializers:
             node = self.makers.get(name)
-            if node is None or node.op_type not in _SAME_DATA:
+            if node is None or node.op_type not in SAME_DATA:
                 return name
             name = node.input[0]
         return name
@@ -145,7 +145,7 @@ class OnnxModel:
             raise self.error(f"its data cannot be read: {reason}", key=f"tensor {tensor.name!r}") from None
 
 
-_SAME_DATA = frozenset(
+SAME_DATA = frozenset(
     {"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "DequantizeLinear"}
 )
 _GROWING = frozenset({"ConstantOfShape", "Expand", "Tile", "Range", "OneHot", "Pad", "Resize", "Upsample"})

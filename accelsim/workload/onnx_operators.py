@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from accelsim.workload.onnx_cleanup import QUANTISER
 from accelsim.workload.onnx_translation import attributes, snake_case
+from accelsim.workload.onnx_values import WeightUse
 from accelsim.workload.onnx_views import VIEW_TRANSLATORS
 from accelsim.workload.onnx_windows import WINDOW_TRANSLATORS
 from accelsim.workload.operators import (
@@ -59,7 +60,8 @@ def _gemm(translation: Translation, node: onnx.NodeProto) -> None:
     product = node.output[0] if plain or not has_addend else f"{node.output[0]}.product"
     if translation.is_constant(right):
         size_k, size_n = model.shape(right, node)[:: -1 if given.get("transB") else 1]
-        _add_gemm(translation, node, source, right, size_k, Gemm(size_n, bias=plain), product)
+        use = WeightUse(right, inputs_first=not given.get("transB"))
+        _add_gemm(translation, node, source, use, size_k, Gemm(size_n, bias=plain), product)
     else:
         other = translation.feature_map(right, node)
         if given.get("transB"):
@@ -72,16 +74,24 @@ def _gemm(translation: Translation, node: onnx.NodeProto) -> None:
 
 
 def _add_gemm(
-    translation: Translation, node: onnx.NodeProto, source: str, weight: str, size_k: int, operator: Gemm, output: str
+    translation: Translation,
+    node: onnx.NodeProto,
+    source: str,
+    weight: WeightUse,
+    size_k: int,
+    operator: Gemm,
+    output: str,
 ) -> None:
     expected = operator.weight_shape((translation.shapes[source],))[1]
     if expected != size_k:
-        problem = f"weight {weight!r} takes {size_k} features, the input has {expected}"
+        problem = f"weight {weight.tensor!r} takes {size_k} features, the input has {expected}"
         raise translation.model.error(problem, node)
-    translation.add(node, operator, [source], output=output, weight=translation.model.root(weight))
+    translation.add(node, operator, [source], output=output, weight=translation.weight(weight))
 
 
-def _matmul(translation: Translation, node: onnx.NodeProto, left: int = 0, right: int = 1) -> None:
+def _matmul(
+    translation: Translation, node: onnx.NodeProto, left: int = 0, right: int = 1, zero_point: int | None = None
+) -> None:
     model = translation.model
     left_name, right_name = node.input[left], node.input[right]
     right_shape = model.shape(right_name, node)
@@ -95,7 +105,9 @@ def _matmul(translation: Translation, node: onnx.NodeProto, left: int = 0, right
     follower = _bias_addition(translation, node, size_n)
     operator = Gemm(size_n, bias=follower is not None, per_position=rank > 2)
     output = follower.output[0] if follower is not None else node.output[0]
-    _add_gemm(translation, node, translation.feature_map(left_name, node), right_name, size_k, operator, output)
+    zero = node.input[zero_point] if zero_point is not None and len(node.input) > zero_point else ""
+    use = WeightUse(right_name, inputs_first=True, zero_point=zero)
+    _add_gemm(translation, node, translation.feature_map(left_name, node), use, size_k, operator, output)
 
 
 def _bias_addition(translation: Translation, node: onnx.NodeProto, size_n: int) -> onnx.NodeProto | None:
@@ -158,8 +170,8 @@ TRANSLATORS: dict[str, Callable[[Translation, onnx.NodeProto], None]] = {
     **dict.fromkeys(_NORMALISATIONS, _normalisation),
     "Gemm": _gemm,
     "MatMul": _matmul,
-    "MatMulInteger": _matmul,
-    "QLinearMatMul": partial(_matmul, left=0, right=3),
+    "MatMulInteger": partial(_matmul, zero_point=3),
+    "QLinearMatMul": partial(_matmul, left=0, right=3, zero_point=5),
     "Softmax": _softmax,
     "LogSoftmax": _softmax,
     "Concat": _concat,

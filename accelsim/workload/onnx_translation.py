@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import onnx
 
     from accelsim.workload.onnx_model import OnnxModel
+    from accelsim.workload.onnx_values import WeightUse
     from accelsim.workload.operators import Operator
 
 
@@ -35,6 +36,7 @@ class Translation:
         self.pads: dict[str, tuple[int, ...]] = {}
         self.done: set[str] = set()
         self.bits: dict[str, int | None] = {}
+        self.weight_uses: dict[str, WeightUse] = {}
         self.users: dict[str, list[onnx.NodeProto | None]] = {}
         for node in model.graph.node:
             for name in dict.fromkeys(node.input):
@@ -102,6 +104,12 @@ class Translation:
         self.layers.append(Layer(name, operator, tuple(inputs), made, weight, weight_bits, bits))
         self.shapes[made], self.bits[made] = shape, bits
         return made
+
+    def weight(self, use: WeightUse) -> str:
+        """Name of the stored constant that a node takes its weights from, and a note of how it takes them."""
+        name = self.model.root(use.tensor)
+        self.weight_uses.setdefault(name, use)
+        return name
 
     def view(self, node: onnx.NodeProto, source: str, shape: Shape, *, output: str, suffix: str = "") -> str:
         """Add a view of a feature map."""

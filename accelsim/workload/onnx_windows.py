@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.units import ceil_div
 from accelsim.workload.onnx_translation import attributes
+from accelsim.workload.onnx_values import WeightUse
 from accelsim.workload.operators import Conv, Pool, View, Window
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 _WINDOWED = {"Conv", "ConvInteger", "QLinearConv", "MaxPool", "AveragePool", "LpPool"}
 
 
-def _conv(translation: Translation, node: onnx.NodeProto, weight: int = 1, bias: int = 2) -> None:
+def _conv(
+    translation: Translation, node: onnx.NodeProto, weight: int = 1, bias: int = 2, zero_point: int | None = None
+) -> None:
     model = translation.model
     name = node.input[weight]
     if not translation.is_constant(name):
@@ -35,7 +38,9 @@ def _conv(translation: Translation, node: onnx.NodeProto, weight: int = 1, bias:
         raise model.error(problem, node)
     window = _window(translation, node, shape[2:])
     has_bias = len(node.input) > bias and bool(node.input[bias])
-    _add_windowed(translation, node, source, Conv(shape[0], window, groups, has_bias), model.root(name))
+    zero = node.input[zero_point] if zero_point is not None and len(node.input) > zero_point else ""
+    stored = translation.weight(WeightUse(name, zero_point=zero))
+    _add_windowed(translation, node, source, Conv(shape[0], window, groups, has_bias), stored)
 
 
 def _pool(translation: Translation, node: onnx.NodeProto, function: str) -> None:
@@ -185,8 +190,8 @@ def _add_padded_copy(translation: Translation, node: onnx.NodeProto, source: str
 
 WINDOW_TRANSLATORS: dict[str, Callable[[Translation, onnx.NodeProto], None]] = {
     "Conv": _conv,
-    "ConvInteger": partial(_conv, bias=4),  # has zero points there and never a bias
-    "QLinearConv": partial(_conv, weight=3, bias=8),
+    "ConvInteger": partial(_conv, bias=4, zero_point=3),  # has zero points there and never a bias
+    "QLinearConv": partial(_conv, weight=3, bias=8, zero_point=5),
     "MaxPool": partial(_pool, function="max"),
     "AveragePool": partial(_pool, function="average"),
     "LpPool": partial(_pool, function="average"),
