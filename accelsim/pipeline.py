@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from accelsim.config.schema import HardwareConfig
+    from accelsim.mapping.layer_tiler import TilingSolutions
     from accelsim.result import RunResult
     from accelsim.workload.graph import LayerGraph
 
@@ -38,6 +39,7 @@ def simulate(
     batch: int | None = None,
     seed: int = 0,
     progress: Callable[[str, float], None] | None = None,
+    solutions: TilingSolutions | None = None,
 ) -> RunResult:
     """Simulate a network on a machine.
 
@@ -55,6 +57,8 @@ def simulate(
         Seed of everything that is drawn.
     progress
         Called with the name of the stage of work and the share of it that is done.
+    solutions
+        Tilings that are known from before; those that are found are added.
 
     Returns
     -------
@@ -81,7 +85,9 @@ def simulate(
     if seed < 0:
         raise InputError("is negative", where="--seed", value=seed, allowed="a whole number of at least 0")
     array = build_array(config)
-    mapping = map_network(graph, config, memory_interface(config, dram), array, _part_of(progress, "mapping"))
+    mapping = map_network(
+        graph, config, memory_interface(config, dram), array, _part_of(progress, "mapping"), solutions
+    )
     simulation = run_stages(mapping.tiles, config, _part_of(progress, "simulation"))
     peak_gb_per_s = _peak_bandwidth(config, dram)
     return Account(config, table, dram.spec.device, mapping, simulation, errors, peak_gb_per_s).result(seed)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from accelsim.errors import MappingError
@@ -22,11 +21,16 @@ from accelsim.units import BITS_PER_BYTE, ceil_div
 from accelsim.workload.operators import Conv, Gemm, MatMul
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from accelsim.config.schema import HardwareConfig, Operand
     from accelsim.mapping.stages import Stage
     from accelsim.mapping.tensor_memory import TensorMemory
     from accelsim.mapping.tiling import Tiling
     from accelsim.workload.graph import LayerGraph
+
+    TilingSolutions = MutableMapping[TilingProblem, Tiling | None]
+    """Best tilings by problem; None where none fits."""
 
 ARRAY_OPERANDS: tuple[Operand, Operand, Operand] = ("ifmap", "weight", "psum")
 """Operands of the array in the order of `BufferSpace`."""
@@ -73,10 +77,13 @@ class LayerTiler:
         What memory the tensors take, and the machine.
     memory
         The DRAM.
+    solutions
+        Tilings found so far, by problem; whoever maps many networks may hand in a mapping that lasts.
     """
 
     tensors: TensorMemory
     memory: MemoryInterface
+    solutions: TilingSolutions = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def graph(self) -> LayerGraph:
@@ -92,10 +99,6 @@ class LayerTiler:
     def stages(self) -> tuple[Stage, ...]:
         """What is run."""
         return self.tensors.stages
-
-    @cached_property
-    def _solutions(self) -> dict[TilingProblem, Tiling | None]:
-        return {}
 
     def check_operand_widths(self) -> None:
         """Refuse operands that are wider than a multiplier of the array."""
@@ -209,9 +212,10 @@ class LayerTiler:
                 )
                 raise NoRoomError(stage, reason)
             return found
-        if problem not in self._solutions:
-            self._solutions[problem] = search_tiling(problem)
-        solution = self._solutions[problem]
+        try:
+            solution = self.solutions[problem]
+        except KeyError:
+            solution = self.solutions[problem] = search_tiling(problem)
         if solution is None:
             raise NoRoomError(stage, self._does_not_fit(stage, problem))
         return solution

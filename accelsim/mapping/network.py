@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.array_costs import PeArray
     from accelsim.mapping.element_order import WeightOrder
+    from accelsim.mapping.layer_tiler import TilingSolutions
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.operators import Shape
 
@@ -88,6 +89,7 @@ def map_network(
     memory: MemoryInterface,
     array: PeArray,
     progress: Callable[[float], None] | None = None,
+    solutions: TilingSolutions | None = None,
 ) -> NetworkMapping:
     """Map a network.
 
@@ -99,6 +101,8 @@ def map_network(
         The PE array of `hardware`.
     progress
         Called with the share of the stages that have been mapped.
+    solutions
+        Tilings that are known from before, by problem; those that are found are added.
 
     Raises
     ------
@@ -106,10 +110,11 @@ def map_network(
         When a layer fits into the buffers by no tiling, a mapping given by hand does not fit, or the DRAM is too small.
     """
     barred: set[str] = set()
+    known: TilingSolutions = {} if solutions is None else solutions
     while True:
         tensors = TensorMemory(graph, hardware, array, frozenset(barred))
         try:
-            return _NetworkMapper(tensors, memory).network_mapping(progress)
+            return _NetworkMapper(tensors, memory, known).network_mapping(progress)
         except NoRoomError as error:
             kept = [tensors.lives[name] for name in tensors.kept_during(error.stage)]
             if not kept:
@@ -123,11 +128,12 @@ class _NetworkMapper:
 
     tensors: TensorMemory
     memory: MemoryInterface
+    solutions: TilingSolutions
 
     @cached_property
     def tiler(self) -> LayerTiler:
         """What cuts the layers."""
-        return LayerTiler(self.tensors, self.memory)
+        return LayerTiler(self.tensors, self.memory, self.solutions)
 
     def network_mapping(self, progress: Callable[[float], None] | None) -> NetworkMapping:
         """Map all stages."""
