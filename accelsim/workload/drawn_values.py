@@ -1,4 +1,4 @@
-"""Integer tensors drawn with stated statistics, by a counter hash: equal seeds give equal tensors, whatever the order."""
+"""Integer tensors drawn with stated statistics, by a counter hash: equal seeds give equal tensors, in any order."""
 
 from __future__ import annotations
 

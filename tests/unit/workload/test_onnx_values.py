@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_models import node, save
 
 from accelsim.errors import WorkloadError
 from accelsim.workload.loader import load_workload
 from accelsim.workload.onnx_import import import_onnx
 from accelsim.workload.onnx_values import OnnxWeights
-from tests.unit.workload.onnx_models import node, save
 
 if TYPE_CHECKING:
     from pathlib import Path
