@@ -10,10 +10,15 @@
       layers:
         conv2: {weight: {density: 0.38}, ifmap: {density: 0.53}}
     tensors: alexnet_tensors.npz      # optional; integers as stored, by tensor name
+    pot_weights: alexnet_pot.npz      # optional; weights from `accelsim decompose`
     images: test_images.npz           # optional; what accuracy is measured on
 
 Statistics stand by layer: ``ifmap`` is its first input, ``weight`` its weights (of a product of two feature maps the
-second one). Values of `tensors` go before statistics, a layer's own before the default.
+second one). Values of `tensors` go before statistics, a layer's own before the default. Weights that are decomposed
+into sparse powers of two come from a file, or are described by their sparsity, `default` meaning all that can be::
+
+    statistics:
+      default: {weight: {pot: {vector_density: 0.4, density: 0.7, index: group}}}
 """
 
 from __future__ import annotations
@@ -25,19 +30,22 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from accelsim.config.model import Record, validate
 from accelsim.errors import WorkloadError
 from accelsim.workload.operand_data import OperandData, OperandStatistics
 from accelsim.workload.operators import Conv, Gemm, MatMul
+from accelsim.workload.pot.parameters import Index
+from accelsim.workload.pot.reshaping import plain_reason
+from accelsim.workload.pot_annotations import known_weights, stated_weights
 from accelsim.workload.yaml_records import Name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from accelsim.workload.graph import Layer, LayerGraph
+    from accelsim.workload.graph import Layer, LayerGraph, Tensor
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _PerElement = Annotated[float, Field(ge=0, le=64)]
@@ -52,11 +60,39 @@ class StatisticsRecord(Record):
     one_bits: _PerElement | None = None
 
 
+class PotStatisticsRecord(Record):
+    """Stated sparsity of weights that are decomposed into sparse powers of two and a basis."""
+
+    vector_density: _Share = 1.0
+    """Share of the rows of coefficients that are not zero as a whole."""
+    density: _Share = 1.0
+    """Share of the coefficients in those that are not zero."""
+    index: Index = "vector"
+    """What a bit of the index stands for; with `group` 32 neighbouring filters share their zero rows."""
+
+
+class WeightStatisticsRecord(Record):
+    """Stated statistics of a weight array: of its elements, or of the coefficients that it is decomposed into."""
+
+    density: _Share | None = None
+    vector_density: _Share | None = None
+    booth_digits: _PerElement | None = None
+    one_bits: _PerElement | None = None
+    pot: PotStatisticsRecord | None = None
+
+    @model_validator(mode="after")
+    def _says_how_dense_it_is(self) -> WeightStatisticsRecord:
+        if self.density is None and self.pot is None:
+            message = "needs density, or pot for weights that are decomposed"
+            raise ValueError(message)
+        return self
+
+
 class OperandsRecord(Record):
     """Statistics of the operands of a layer."""
 
     ifmap: StatisticsRecord | None = None
-    weight: StatisticsRecord | None = None
+    weight: WeightStatisticsRecord | None = None
 
 
 class StatisticsTable(Record):
@@ -76,6 +112,7 @@ class AnnotatedRecord(Record):
     batch: Annotated[int, Field(ge=1)] | None = None
     statistics: StatisticsTable = StatisticsTable()
     tensors: str | None = None
+    pot_weights: str | None = None
     images: str | None = None
 
 
@@ -103,6 +140,8 @@ def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> La
     operands |= {name: data for name, data in _stated(record, path, network).items() if name not in operands}
     if record.tensors is not None:
         operands |= _tensors(path.parent / record.tensors, network)
+    if record.pot_weights is not None:
+        operands |= known_weights(path.parent / record.pot_weights, network)
     images = network.annotations.images
     if record.images is not None:
         images = path.parent / record.images
@@ -129,19 +168,42 @@ def _stated(record: AnnotatedRecord, path: Path, network: LayerGraph) -> dict[st
                 allowed=f"its layers, such as {(near or list(layers))[0]!r}",
             )
     default = record.statistics.default
-    defaults: dict[str, StatisticsRecord | None] = {}
-    own: dict[str, StatisticsRecord | None] = {}
+    defaults: dict[str, OperandData | None] = {}
+    own: dict[str, OperandData | None] = {}
     for name, layer in layers.items():
         operands = record.statistics.layers.get(name, OperandsRecord())
-        first, second = layer.inputs[0], _second_operand(layer)
+        first, second, weight = layer.inputs[0], _second_operand(layer), network.weight_tensor(layer)
         inside = network.producer(first) is not None  # what comes from outside is dense unless its layer says otherwise
-        defaults |= {first: default.ifmap if inside else None, second: default.weight}
-        own |= {tensor: stated for tensor, stated in ((first, operands.ifmap), (second, operands.weight)) if stated}
-    return {
-        tensor: OperandData(OperandStatistics(**statistics.model_dump()), stated=True)
-        for tensor, statistics in (defaults | own).items()
-        if statistics is not None
-    }
+        defaults |= {first: _data(default.ifmap) if inside else None, second: _weight_data(default.weight, weight)}
+        _check_pot(operands.weight, weight, path, f"statistics.layers.{name}.weight.pot")
+        for tensor, data in ((first, _data(operands.ifmap)), (second, _weight_data(operands.weight, weight))):
+            own[tensor] = data or own.get(tensor)
+    own = {tensor: data for tensor, data in own.items() if data is not None}
+    return {tensor: data for tensor, data in (defaults | own).items() if data is not None}
+
+
+def _data(stated: StatisticsRecord | None) -> OperandData | None:
+    return None if stated is None else OperandData(OperandStatistics(**stated.model_dump()), stated=True)
+
+
+def _weight_data(stated: WeightStatisticsRecord | None, weight: Tensor | None) -> OperandData | None:
+    """What is stated of weights; those that cannot be decomposed are as dense as is stated beside it, if anything."""
+    if stated is None:
+        return None
+    if stated.pot is not None and weight is not None and plain_reason(weight.shape) is None:
+        return stated_weights(weight.shape, **stated.pot.model_dump())
+    if stated.density is None:
+        return None
+    return OperandData(OperandStatistics(**stated.model_dump(exclude={"pot"})), stated=True)
+
+
+def _check_pot(stated: WeightStatisticsRecord | None, weight: Tensor | None, path: Path, key: str) -> None:
+    """Refuse decomposed weights for a layer that has none or whose weights stay plain."""
+    if stated is None or stated.pot is None:
+        return
+    reason = "it has no weights, but two inputs" if weight is None else plain_reason(weight.shape)
+    if reason is not None:
+        raise WorkloadError(f"the layer cannot be decomposed: {reason}", where=path, key=key)
 
 
 def _second_operand(layer: Layer) -> str:

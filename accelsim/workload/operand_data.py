@@ -11,6 +11,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from accelsim.workload.pot.operand import PotOperand
+
     Integers = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 Known = Literal["tensor", "statistics", "nothing"]
@@ -52,11 +54,14 @@ class OperandData:
         ``(N, C, ...)``. None where they are not known. Called when they are first needed.
     stated
         Whether `statistics` were given by the user rather than taken by default.
+    pot
+        The same weights as sparse powers of two times small bases, where they are stored so.
     """
 
     statistics: OperandStatistics = OperandStatistics()
     load: Callable[[], Integers] | None = None
     stated: bool = False
+    pot: PotOperand | None = None
 
     @property
     def known(self) -> Known:

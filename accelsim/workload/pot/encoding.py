@@ -110,6 +110,12 @@ def stored_coefficients(levels: Levels, layout: SliceLayout, index: Index) -> in
     return int(_spread(_named(levels, layout, index), layout, index).sum())
 
 
+def named_rows(levels: Levels, layout: SliceLayout, index: Index) -> Mask:
+    """Rows of which anything is stored, ``(filters, rows of all slices)``: what a machine sees of the index."""
+    kept = _spread(_named(levels, layout, index), layout, index)
+    return np.asarray(kept.any(axis=2)).reshape(layout.filters, layout.slices * layout.rows)
+
+
 def _index_shape(layout: SliceLayout, index: Index) -> tuple[int, ...]:
     if index == "element":
         return (layout.all_slices, layout.rows, layout.basis)
