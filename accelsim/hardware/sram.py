@@ -63,6 +63,13 @@ class Buffer:
             self._waiting.setdefault(stage, deque()).append(request)
         return request.granted
 
+    def forgo(self, stage: int) -> None:
+        """Give up all that a stage has asked for and not been granted, and all that it was still to ask for."""
+        self._waiting.pop(stage, None)
+        self._to_come[stage] = 0
+        self._skip_finished_stages()
+        self._grant_waiting()
+
     def give_back(self, bits: int) -> None:
         """Free room, and grant what now fits."""
         self.used_bits -= bits

@@ -166,6 +166,31 @@ class Activity:
 
 
 @dataclass(frozen=True)
+class StepLoads:
+    """Loads of the stationary operand into the second copy that the array holds; a step begins with one at most.
+
+    Parameters
+    ----------
+    operand
+        ``weight`` or ``ifmap``.
+    lead_cycles
+        Per step the cycles of the load that it begins with; 0 where it goes on with what the array holds.
+    handover_cycles
+        Per step the cycles from its begin until the second copy is free for the load of a later one.
+    exposed_cycles
+        Per step those of its cycles in which the array waits for loads.
+    made_on_chip
+        Whether earlier stages make the operand and leave it on chip, so that their end is to be waited for.
+    """
+
+    operand: str
+    lead_cycles: NDArray[np.int64]
+    handover_cycles: NDArray[np.int64]
+    exposed_cycles: NDArray[np.int64]
+    made_on_chip: bool = False
+
+
+@dataclass(frozen=True)
 class StageTiles:
     """Everything that the simulation needs to know of one stage.
 
@@ -195,6 +220,10 @@ class StageTiles:
         How the stage was tiled, for the report.
     busy_cycles
         Cycles in which each part of the array did useful work, (rows, columns) as it is drawn.
+    decided_by
+        Stage at whose end it is known whether this one runs; None where that is known from the start.
+    closed
+        Whether it does not run; what was fetched for it before that was known is wasted.
     """
 
     index: int
@@ -210,6 +239,8 @@ class StageTiles:
     mapping_efficiency: float
     mapping: dict[str, object]
     busy_cycles: NDArray[np.float64] | None = None
+    decided_by: int | None = None
+    closed: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 A DMA engine per operand fetches its tiles as soon as their set may enter the buffer, the data exists and there is room;
 so it runs ahead into later stages where nothing forbids it. The compute process takes the steps one after the other
 and waits for what a step needs; the time it waited is charged to what came last. Results leave once they are complete.
+
+Whether a stage runs may be decided by an earlier one. An operand is then fetched before the decision is known only
+where the machine speculates on it; what was fetched for a stage that does not run is dropped when it is decided.
 """
 
 from __future__ import annotations
@@ -10,13 +13,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import simpy
+
 from accelsim.errors import DeadlockError
 from accelsim.simulation.progress_counter import ProgressCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
-
-    import simpy
+    from collections.abc import Callable, Collection, Generator, Sequence
 
     from accelsim.hardware.sram import Buffer
     from accelsim.mapping.tile_graph import OperandTiles, StageTiles
@@ -34,13 +37,17 @@ class StageTiming:
 
     end_cycle: int = 0
     compute_cycles: int = 0
+    wasted_bursts: int = 0
     stalls: dict[str, int] = field(default_factory=dict)
 
 
 class _TileStream:
     """One operand of one stage while it runs: which tiles are there, which sets are gone."""
 
-    __slots__ = ("_next", "_waiter", "arrived_ps", "buffer", "first_step", "retire_step", "retired", "tiles")
+    __slots__ = (
+        "_next", "_waiter", "arrived_ps", "buffer", "dropped", "first_step", "held_bits", "retire_step", "retired",
+        "tiles",
+    )  # fmt: skip
 
     def __init__(self, env: simpy.Environment, tiles: OperandTiles, buffer: Buffer) -> None:
         self.tiles = tiles
@@ -49,6 +56,8 @@ class _TileStream:
         self.retire_step: list[int] = tiles.retire_step.tolist()
         self.arrived_ps: list[int] = [-1] * len(tiles)
         self.retired = ProgressCounter(env)
+        self.held_bits = 0
+        self.dropped = False
         self._next = 0
         self._waiter: tuple[int, simpy.Event] | None = None
 
@@ -59,6 +68,21 @@ class _TileStream:
             event = self._waiter[1]
             self._waiter = None
             event.succeed()
+
+    def hold(self, tile: int) -> None:
+        """Note what has arrived for a stage that does not run, or give it back where that is known already."""
+        bits = int(self.tiles.allocated_bits[tile])
+        if self.dropped and bits:
+            self.buffer.give_back(bits)
+        elif not self.dropped:
+            self.held_bits += bits
+
+    def drop(self) -> None:
+        """Give back what has arrived, for the stage does not run; what is on its way goes when it comes."""
+        self.dropped = True
+        if self.held_bits:
+            self.buffer.give_back(self.held_bits)
+        self.held_bits = 0
 
     def missing_tile(self, step: int) -> int | None:
         """Next tile that `step` needs and that is not there yet; steps are asked for in order."""
@@ -123,6 +147,10 @@ class Machine:
         Where phases are noted.
     stage_ended
         Called with the stage's index at the time each stage has computed its last step.
+    speculates
+        Operands that are fetched before it is known whether their stage runs.
+    decision_cycles
+        Cycles from the end of the stage that decides until the decision is known.
     """
 
     def __init__(
@@ -134,17 +162,29 @@ class Machine:
         clock: Clock,
         trace: Trace,
         stage_ended: Callable[[int], None],
+        speculates: Collection[str] = (),
+        decision_cycles: int = 0,
     ) -> None:
         self._env = env
         self._port = port
         self._clock = clock
         self._trace = trace
         self._stage_ended = stage_ended
+        self._speculates = speculates
+        self._decision_cycles = decision_cycles
+        self._decided: dict[int, simpy.Event] = {
+            stage.decided_by: env.event() for stage in stages if stage.decided_by is not None
+        }
         self._buffers = buffers
         self._runs = [_StageRun(env, stage, buffers) for stage in stages]
+        self._kept_until: dict[int, list[StageTiles]] = {}
+        for stage in stages:
+            if stage.kept_bits and not stage.closed:
+                self._kept_until.setdefault(stage.kept_until, []).append(stage)
         self._waits: dict[str, str] = {}
         self.timings = [StageTiming() for _ in stages]
         self.finished = False
+        self._drop_closed(None)
         for operand in ("ifmap", "weight"):
             env.process(self._fetch(operand))
         env.process(self._make_room())
@@ -164,9 +204,34 @@ class Machine:
             stream = run.inputs.get(operand)
             if stream is None:
                 continue
-            sets = stream.tiles.set_index.tolist()
-            bits = stream.tiles.allocated_bits.tolist()
-            dependences = [(self._runs[d.stage].drained, d.drained.tolist()) for d in stream.tiles.dependences]
+            decided = self._open_decision(run.stage)
+            if decided is not None and operand not in self._speculates:
+                self._waits[operand] = f"the decision on {run.stage.name}"
+                yield decided
+            if not run.stage.closed:
+                yield from self._fetch_tiles(operand, number, run, stream)
+            elif decided is not None and not decided.triggered:
+                fetching = self._env.process(self._fetch_tiles(operand, number, run, stream))
+                yield fetching | decided
+                if fetching.is_alive:
+                    fetching.interrupt()
+            self._waits[operand] = ""
+
+    def _open_decision(self, stage: StageTiles) -> simpy.Event | None:
+        """Event of the decision on a stage; None where it is known already."""
+        if stage.decided_by is None or self._decided[stage.decided_by].processed:
+            return None
+        return self._decided[stage.decided_by]
+
+    def _fetch_tiles(
+        self, operand: str, number: int, run: _StageRun, stream: _TileStream
+    ) -> Generator[simpy.Event, None, None]:
+        """Fetch one operand of one stage; ends early when the stage turns out not to run."""
+        sets = stream.tiles.set_index.tolist()
+        bits = stream.tiles.allocated_bits.tolist()
+        dependences = [(self._runs[d.stage].drained, d.drained.tolist()) for d in stream.tiles.dependences]
+        granted: tuple[simpy.Event, int] | None = None
+        try:
             for tile in range(len(sets)):
                 retired_sets = sets[tile] - stream.tiles.sets_in_flight + 1
                 if stream.retired.value < retired_sets:
@@ -178,22 +243,35 @@ class Machine:
                         yield drained.reach(needed[tile])
                 if bits[tile]:
                     self._waits[operand] = f"{bits[tile]} bits of buffer {stream.buffer.name} for {run.stage.name}"
-                    yield stream.buffer.take(number, bits[tile])
+                    granted = stream.buffer.take(number, bits[tile]), bits[tile]
+                    yield granted[0]
+                granted = None
                 self._read(operand, number, stream, tile)
-            self._waits[operand] = ""
+        except simpy.Interrupt:
+            if granted is not None and granted[0].triggered:  # room that came at the very time of the decision
+                stream.buffer.give_back(granted[1])
 
     def _read(self, operand: str, number: int, stream: _TileStream, tile: int) -> None:
         """Offer a tile's bursts to the memory; it arrives when they have."""
         addresses = stream.tiles.fetch.bursts(tile, self._port.burst_bytes)
         begin = int(self._env.now)
+        closed = self._runs[number].stage.closed
+        if closed:
+            self.timings[number].wasted_bursts += len(addresses)
+
+        def arrive(now: int) -> None:
+            if closed:
+                stream.hold(tile)
+            stream.arrive(tile, now)
+
         if not len(addresses):
-            stream.arrive(tile, begin)
+            arrive(begin)
             return
 
         def completed() -> None:
             now = int(self._env.now)
             self._trace.add(f"{operand} fetch", number, stream.first_step[tile], begin, now, len(addresses))
-            stream.arrive(tile, now)
+            arrive(now)
 
         self._port.transfer(STREAMS.index(operand), addresses, completed)
 
@@ -201,6 +279,12 @@ class Machine:
         """Take room for the output tiles of all stages in order, and fetch the partial sums that were spilled."""
         for number, run in enumerate(self._runs):
             stream = run.output
+            if run.stage.closed:
+                decided = self._open_decision(run.stage)
+                if decided is not None:
+                    self._waits["psum"] = f"the decision on {run.stage.name}"
+                    yield decided
+                continue
             if run.stage.kept_bits:
                 self._waits["psum"] = f"{run.stage.kept_bits} bits to keep the result of {run.stage.name}"
                 yield self._buffers[run.stage.kept_in].take(number, run.stage.kept_bits)
@@ -230,8 +314,17 @@ class Machine:
         for number, run in enumerate(self._runs):
             timing = self.timings[number]
             unit = "PE array" if run.stage.on_array else "vector unit"
+            decided = self._open_decision(run.stage)
+            if decided is not None:
+                self._waits["compute"] = f"the decision on {run.stage.name}"
+                yield decided
+                known = max(cycle, clock.cycle_at(int(env.now)))
+                if known > cycle:
+                    timing.stalls["decision"] = known - cycle
+                cycle = known
             drains = _tiles_by_step(run.stage.output.last_step.tolist())
-            for step, cycles in enumerate(run.stage.compute_cycles.tolist()):
+            steps = [] if run.stage.closed else run.stage.compute_cycles.tolist()
+            for step, cycles in enumerate(steps):
                 for stream in run.streams:
                     while (tile := stream.missing_tile(step)) is not None:
                         self._waits["compute"] = f"{stream.tiles.operand} tile {tile} of {run.stage.name}"
@@ -253,7 +346,24 @@ class Machine:
             self._waits["compute"] = ""
             self._release_kept(number)
             self._stage_ended(number)
+            if number in self._decided:
+                env.process(self._decide(number))
         self.finished = True
+
+    def _decide(self, number: int) -> Generator[simpy.Event, None, None]:
+        """Make known what a stage has decided, and drop what was fetched for stages that do not run."""
+        if self._decision_cycles:
+            yield self._env.timeout(self._clock.ps_of(self._decision_cycles))
+        self._drop_closed(number)
+        self._decided[number].succeed()
+
+    def _drop_closed(self, decided_by: int | None) -> None:
+        for number, run in enumerate(self._runs):
+            if run.stage.closed and run.stage.decided_by == decided_by:
+                for stream in run.inputs.values():
+                    stream.drop()
+                for buffer in self._buffers.values():
+                    buffer.forgo(number)
 
     def _finish_step(self, number: int, run: _StageRun, step: int, cycle: int, drained: Sequence[int]) -> None:
         """Give back the input sets that the step was the last to use, send off the results that it completed."""
@@ -271,9 +381,8 @@ class Machine:
 
     def _release_kept(self, number: int) -> None:
         """Give back the feature maps kept on chip that this stage was the last to read."""
-        for run in self._runs[: number + 1]:
-            if run.stage.kept_bits and run.stage.kept_until == number:
-                self._buffers[run.stage.kept_in].give_back(run.stage.kept_bits)
+        for stage in self._kept_until.get(number, ()):
+            self._buffers[stage.kept_in].give_back(stage.kept_bits)
 
     # -- data out -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,226 @@
+"""Dynamic inference: which layers an input may skip, what decides it, and what was decided for each sample.
+
+A *gate* stands before a stretch of layers that keeps the shape of what enters it: where the gate is closed, the
+entering feature map takes the place of the stretch's result. An *exit* ends the inference early: where it is taken,
+nothing after it runs. Decisions come from a trace, or are drawn at a stated rate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from accelsim.errors import WorkloadError
+from accelsim.workload.operators import Activation, Elementwise, View
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from accelsim.workload.graph import Layer, LayerGraph
+
+GateKind = Literal["layer_skip", "early_exit"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A point at which it is decided whether layers run.
+
+    Parameters
+    ----------
+    name
+        Name of the stretch of layers, or of the exit.
+    kind
+        ``layer_skip`` or ``early_exit``.
+    layers
+        Layers that do not run where the gate is closed, in the order of the graph.
+    source, result
+        Feature map that enters the stretch, and the one that it makes; both empty for an exit.
+    decided_by
+        Layer at whose end the decision is known; None where it is known before the inference begins.
+    """
+
+    name: str
+    kind: GateKind
+    layers: tuple[str, ...]
+    source: str = ""
+    result: str = ""
+    decided_by: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SkipPlan:
+    """Gates of a network and what they decided.
+
+    Parameters
+    ----------
+    gates
+        In the order of the graph.
+    decisions
+        ``(samples, gates)``, true where the gate is open and its layers run. An exit is open where it is not taken.
+    origin
+        Where the decisions come from: ``trace``, ``rate`` or ``none``.
+    """
+
+    gates: tuple[Gate, ...]
+    decisions: NDArray[np.bool_]
+    origin: Literal["trace", "rate", "none"] = "none"
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return len(self.decisions)
+
+    @cached_property
+    def distinct(self) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """The different rows of decisions that matter, and per sample the number of its row."""
+        rows, which = np.unique(self._in_effect, axis=0, return_inverse=True)
+        return rows, which.reshape(-1).astype(np.int64)
+
+    @property
+    def _in_effect(self) -> NDArray[np.bool_]:
+        """Decisions with all gates closed that an exit before them has made void."""
+        decisions = self.decisions.copy()
+        for column, gate in enumerate(self.gates):
+            if gate.kind == "early_exit":
+                decisions[:, column + 1 :] &= decisions[:, column, None]
+        return decisions
+
+    def closed_gates(self, row: NDArray[np.bool_]) -> list[Gate]:
+        """Gates that are closed under one row of decisions."""
+        return [gate for gate, runs in zip(self.gates, row, strict=True) if not runs]
+
+    def execution_rates(self) -> dict[str, float]:
+        """Per gate the share of the samples for which its layers ran."""
+        return {gate.name: float(rate) for gate, rate in zip(self.gates, self._in_effect.mean(axis=0), strict=True)}
+
+
+def skippable_blocks(graph: LayerGraph) -> tuple[Gate, ...]:
+    """Find the residual blocks that may be skipped: sums of which one addend can stand for the whole.
+
+    Skipped is what only the other addend needs, and the sum itself; a projection on the way around still runs. A
+    function of one element that follows the sum belongs to the block, as in SkipNet (Wang et al., ECCV 2018).
+    """
+    position = {layer.name: index for index, layer in enumerate(graph.layers)}
+    blocks = []
+    for layer in graph.layers:
+        if not isinstance(layer.operator, Elementwise) or layer.operator.function != "add" or len(layer.inputs) != 2:
+            continue
+        ways = [(source, _layers_only_for(graph, branch)) for source, branch in (layer.inputs, layer.inputs[::-1])]
+        source, inside = max(ways, key=lambda way: sum(graph.dense_macs(entry) for entry in way[1]))
+        if not any(graph.dense_macs(entry) for entry in inside):
+            continue
+        if graph.tensors[source].shape != graph.tensors[layer.output].shape:
+            continue
+        last = _with_follower(graph, layer)
+        names = {entry.name for entry in (*inside, layer, last)}
+        ordered = tuple(sorted(names, key=position.__getitem__))
+        blocks.append(Gate(_block_name(layer.name), "layer_skip", ordered, source, last.output))
+    return tuple(blocks)
+
+
+def _layers_only_for(graph: LayerGraph, tensor: str) -> list[Layer]:
+    """Layers of whose results nothing but `tensor` is made, and that are read by one reader of it."""
+    if len(graph.consumers(tensor)) != 1:
+        return []
+    inside: dict[str, Layer] = {}
+    waiting = [graph.producer(tensor)]
+    while waiting:
+        maker = waiting.pop()
+        if maker is None or maker.name in inside:
+            continue
+        if inside and not all(reader.name in inside for reader in graph.consumers(maker.output)):
+            continue
+        inside[maker.name] = maker
+        waiting += [graph.producer(name) for name in maker.inputs]
+    return list(inside.values())
+
+
+def _with_follower(graph: LayerGraph, layer: Layer) -> Layer:
+    readers = graph.consumers(layer.output)
+    alone = len(readers) == 1 and isinstance(readers[0].operator, Activation)
+    return readers[0] if alone else layer
+
+
+def _block_name(name: str) -> str:
+    return name.rpartition(".")[0] or name
+
+
+def early_exit(graph: LayerGraph, name: str, test: str) -> Gate:
+    """Build the gate of an exit whose confidence test is the layer `test`: what comes after it in the graph closes.
+
+    Layers between the test and the end that only the exit's own head needs do not exist: a test has no readers.
+
+    Raises
+    ------
+    WorkloadError
+        When there is no such layer, or others read what it makes.
+    """
+    by_name = {layer.name: index for index, layer in enumerate(graph.layers)}
+    if test not in by_name:
+        raise WorkloadError("is no layer of the network", where=graph.source or graph.name, key=name, value=test)
+    layer = graph.layers[by_name[test]]
+    if graph.consumers(layer.output):
+        raise WorkloadError(
+            "cannot be a confidence test, for other layers read its result",
+            where=graph.source or graph.name, key=name, value=test,
+        )  # fmt: skip
+    later = tuple(entry.name for entry in graph.layers[by_name[test] + 1 :])
+    return Gate(name, "early_exit", later, decided_by=test)
+
+
+def checked_gate(graph: LayerGraph, gate: Gate) -> Gate:
+    """Check that a network keeps its shapes where a gate is closed; return the gate.
+
+    Raises
+    ------
+    WorkloadError
+        When a layer does not exist, the stretch is fed or read from elsewhere, or changes the shape.
+    """
+    where = graph.source or graph.name
+    known = {layer.name: layer for layer in graph.layers}
+    for name in (*gate.layers, *([gate.decided_by] if gate.decided_by else [])):
+        if name not in known:
+            raise WorkloadError("is no layer of the network", where=where, key=gate.name, value=name)
+    if gate.kind == "early_exit":
+        return gate
+    for tensor in (gate.source, gate.result):
+        if tensor not in graph.tensors:
+            raise WorkloadError("is no feature map of the network", where=where, key=gate.name, value=tensor)
+    shapes = graph.tensors[gate.source].shape, graph.tensors[gate.result].shape
+    if shapes[0] != shapes[1]:
+        raise WorkloadError(
+            f"cannot be skipped, for it makes {shapes[1]} of {shapes[0]}", where=where, key=gate.name,
+            allowed="layers that keep the shape",
+        )  # fmt: skip
+    if gate.source in {known[name].output for name in gate.layers}:
+        raise WorkloadError("cannot stand for what it is made of", where=where, key=gate.name, value=gate.source)
+    for name in gate.layers:
+        made = known[name].output
+        outside = [reader.name for reader in graph.consumers(made) if reader.name not in gate.layers]
+        if made != gate.result and outside:
+            raise WorkloadError(
+                f"cannot be skipped, for {outside[0]!r} reads {made!r} inside it", where=where, key=gate.name
+            )
+    if gate.decided_by in gate.layers:
+        raise WorkloadError("cannot decide on itself", where=where, key=gate.name, value=gate.decided_by)
+    return gate
+
+
+def drawn_decisions(rates: Sequence[float], samples: int, seed: int) -> NDArray[np.bool_]:
+    """Draw decisions, ``(samples, gates)``: of every gate exactly its rate of the samples, rounded, in random order."""
+    decisions = np.zeros((samples, len(rates)), np.bool_)
+    generator = np.random.Generator(np.random.Philox(seed))
+    for column, rate in enumerate(rates):
+        decisions[: round(rate * samples), column] = True
+        generator.shuffle(decisions[:, column])
+    return decisions
+
+
+def is_shape_only(layer: Layer) -> bool:
+    """Whether a layer only renames what another has made."""
+    return isinstance(layer.operator, View)
