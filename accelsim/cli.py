@@ -390,6 +390,31 @@ def decompose(
         _print(lambda console: decomposition_summary(weights, found.left_out, console.width, out))
 
 
+@app.command("record-activations")
+def record_activations(
+    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="ONNX file, or YAML file that names one.")],
+    *,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="`images`, or an array per input (default: the workload's own)."),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many samples, from the first.")] = 1,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="TENSORS.npz", help="What to write.")],
+) -> None:
+    """Write the feature maps of a network on real samples, as integers, for `tensors:` of an annotated workload."""
+    from accelsim.numerics.record import record_feature_maps, write_tensors
+    from accelsim.report.run_folder import check_writable
+    from accelsim.workload.loader import load_workload
+
+    check_writable(out, folder=False)
+    tensors = record_feature_maps(load_workload(workload), images, samples)
+    write_tensors(tensors, out)
+    elements = sum(array.size for array in tensors.values())
+    zeros = elements - sum(int((array != 0).sum()) for array in tensors.values())
+    count = max((len(array) for array in tensors.values()), default=0)
+    _emit(f"{len(tensors)} feature maps of {count} samples, {zeros / max(elements, 1):.1%} zeros, written to {out}\n")
+
+
 @app.command()
 def dram(
     trace: Annotated[
