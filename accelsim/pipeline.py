@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelsim.accounting import Account
@@ -14,21 +16,22 @@ from accelsim.hardware.dram.read_errors import ReadErrors
 from accelsim.hardware.pe_array import build_array
 from accelsim.mapping.layer_tiler import MemoryInterface
 from accelsim.mapping.network import map_network
+from accelsim.numerics.accuracy_request import AccuracyRequest
 from accelsim.simulation.simulator import run_stages
 from accelsim.units import BYTES_PER_GB
 from accelsim.workload.loader import load_workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.layer_tiler import TilingSolutions
     from accelsim.result import RunResult
     from accelsim.workload.graph import LayerGraph
+    from accelsim.workload.image_files import LabelledImages
 
 DEFAULT_HARDWARE = "systolic_32x32"
-DEFAULT_WORKLOAD = "resnet18"
+DEFAULT_WORKLOAD = "fashion_cnn"
 
 
 def simulate(
@@ -38,6 +41,8 @@ def simulate(
     overrides: Sequence[str] = (),
     batch: int | None = None,
     seed: int = 0,
+    accuracy: bool | AccuracyRequest | None = None,
+    data: str | Path | None = None,
     progress: Callable[[str, float], None] | None = None,
     solutions: TilingSolutions | None = None,
 ) -> RunResult:
@@ -55,6 +60,10 @@ def simulate(
         Samples per run; the workload's own batch where omitted.
     seed
         Seed of everything that is drawn.
+    accuracy
+        Whether to measure accuracy, or how; where omitted it is measured if the workload has images.
+    data
+        Folder of datasets, npz file or folder of labelled images; what the workload names where omitted.
     progress
         Called with the name of the stage of work and the share of it that is done.
     solutions
@@ -84,13 +93,34 @@ def simulate(
         graph = graph.with_batch(batch)
     if seed < 0:
         raise InputError("is negative", where="--seed", value=seed, allowed="a whole number of at least 0")
+    request = _accuracy_request(accuracy, data)
+    images = _images(graph, request)
     array = build_array(config)
     mapping = map_network(
         graph, config, memory_interface(config, dram), array, _part_of(progress, "mapping"), solutions
     )
     simulation = run_stages(mapping.tiles, config, _part_of(progress, "simulation"))
     peak_gb_per_s = _peak_bandwidth(config, dram)
-    return Account(config, table, dram.spec.device, mapping, simulation, errors, peak_gb_per_s).result(seed)
+    result = Account(config, table, dram.spec.device, mapping, simulation, errors, peak_gb_per_s).result(seed)
+    if images is None:
+        return result
+    from accelsim.numerics.run_accuracy import measure_run
+
+    return replace(result, accuracy=measure_run(mapping, errors, images, request, _part_of(progress, "accuracy")))
+
+
+def _accuracy_request(accuracy: bool | AccuracyRequest | None, data: str | Path | None) -> AccuracyRequest:  # noqa: FBT001
+    request = accuracy if isinstance(accuracy, AccuracyRequest) else AccuracyRequest(accuracy)
+    return request if data is None else replace(request, data=Path(data))
+
+
+def _images(graph: LayerGraph, request: AccuracyRequest) -> LabelledImages | None:
+    """Images to measure accuracy on; None where it is not to be measured. Networks of shapes alone pay no import."""
+    if request.wanted is False or (not request.wanted and request.data is None and graph.annotations.model is None):
+        return None
+    from accelsim.numerics.run_accuracy import find_images
+
+    return find_images(graph, request)
 
 
 def _part_of(progress: Callable[[str, float], None] | None, name: str) -> Callable[[float], None] | None:

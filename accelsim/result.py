@@ -112,7 +112,29 @@ class DramResult:
 
 @dataclass(frozen=True)
 class AccuracyResult:
-    """Measured accuracy of the run and of the unimpaired network, with a 95 % confidence interval of the former."""
+    """Measured accuracy of the run and of the unimpaired network, with a 95 % confidence interval of the former.
+
+    Parameters
+    ----------
+    metric
+        ``top1``: share of images whose label has the highest score.
+    baseline
+        That of the network as its file has it.
+    value
+        That of the network as the machine stores it, with the errors of its memory.
+    samples
+        Images, classified with each seed.
+    ci95_low, ci95_high
+        Confidence interval of `value`.
+    clean
+        As `value`, had the memory made no errors: what the number formats alone cost.
+    top5
+        Share of images whose label has one of the five highest scores, errors included.
+    seeds
+        Modules over which `value` is the mean.
+    flips_per_pass
+        Bits that flipped in what each layer computed with in one pass (of one batch), by layer and tensor.
+    """
 
     metric: str
     baseline: float
@@ -120,6 +142,10 @@ class AccuracyResult:
     samples: int
     ci95_low: float
     ci95_high: float
+    clean: float | None = None
+    top5: float | None = None
+    seeds: int = 1
+    flips_per_pass: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

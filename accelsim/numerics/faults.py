@@ -87,10 +87,14 @@ class Plausible:
 
 @dataclass(frozen=True)
 class FlipCount:
-    """Bits that flipped in one read, and words that were corrected."""
+    """Bits that flipped in reads of a tensor, words that were corrected, and in how many passes."""
 
     flipped: int
     corrected: int
+    passes: int
+
+    def __add__(self, other: FlipCount) -> FlipCount:
+        return FlipCount(self.flipped + other.flipped, self.corrected + other.corrected, self.passes + other.passes)
 
 
 def fault_cells(
@@ -144,7 +148,7 @@ def read_words(
         What happened, and the words whose bits flipped, (image, element) each, for every bit.
     """
     mode = CORRECTIONS[plausible.correction]
-    flipped, touched = 0, np.zeros((0, 2), np.int64)
+    flipped, passes, touched = 0, len(words), np.zeros((0, 2), np.int64)
     if faults is not None:
         passes = -(-len(words) // faults.batch)
         touched = np.empty((len(faults) * passes, 2), np.int64)  # memory that nobody writes to costs nothing
@@ -156,4 +160,4 @@ def read_words(
     corrected = mend_words(words, touched, form.bits, floating, plausible.low, plausible.high, mode)
     if floating and mode:
         corrected += mend_all(words, form.bits, plausible.low, plausible.high, mode)
-    return FlipCount(flipped, corrected), touched
+    return FlipCount(flipped, corrected, passes), touched

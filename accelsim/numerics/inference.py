@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelsim.numerics.accuracy_request import IMAGES_PER_LOAD
 from accelsim.numerics.faults import FlipCount, Plausible, read_words
 from accelsim.numerics.segments import RESULT, Read, cut_network, weight_input, words_name
 from accelsim.numerics.session import open_session
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 BATCH = 125
 """Images that go through onnxruntime at a time where nothing asks for fewer."""
-
-IMAGES_PER_LOAD = 25
-"""Images that share one read of the weights where nothing else is said."""
 
 
 @dataclass(eq=False)
@@ -95,9 +93,15 @@ class Inference:
         return not self._read_cells and not self._weight_cells
 
     @property
-    def _pass_images(self) -> int:
+    def pass_images(self) -> int:
         """Images of a pass of the machine."""
         return next((cells.batch for cells in (*self._read_cells.values(), *self._weight_cells.values())), 1)
+
+    @property
+    def batch(self) -> int:
+        """Images that go through onnxruntime at a time: whole passes."""
+        size = max(self.images_per_load, self.pass_images) if self._weight_cells else BATCH
+        return fixed_batch(self.network.classifier) or max(size // self.pass_images, 1) * self.pass_images
 
     def scores(
         self, images: Floats, first_pass: int = 0, progress: Callable[[float], None] | None = None
@@ -113,15 +117,12 @@ class Inference:
         progress
             Called with the share of the images that are done.
         """
-        fixed = fixed_batch(self.network.classifier)
-        per_pass = self._pass_images
-        size = BATCH if not self._weight_cells else max(self.images_per_load, per_pass)
-        size = fixed or max(size // per_pass, 1) * per_pass
+        size, fixed = self.batch, fixed_batch(self.network.classifier)
         weights = {index: self.network.weights[index].values.copy() for index in self._weight_cells}
         parts = []
         for start in range(0, len(images) - (len(images) % size if fixed else 0), size):
             with np.errstate(invalid="ignore"):
-                parts.append(self._batch(images[start : start + size], weights, first_pass + start // per_pass))
+                parts.append(self._batch(images[start : start + size], weights, first_pass + start // self.pass_images))
             if progress:
                 progress(min(start + size, len(images)) / len(images))
         return np.concatenate(parts)
@@ -187,8 +188,7 @@ class Inference:
 
     def _note(self, stage: int, tensor: str, count: FlipCount) -> None:
         key = (self.network.classifier.stages[stage].layer.name, tensor)
-        before = self.flips.get(key, FlipCount(0, 0))
-        self.flips[key] = FlipCount(before.flipped + count.flipped, before.corrected + count.corrected)
+        self.flips[key] = self.flips.get(key, FlipCount(0, 0, 0)) + count
 
     def flips_by_tensor(self) -> dict[str, int]:
         """Bits flipped so far, by tensor."""

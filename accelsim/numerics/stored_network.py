@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from accelsim.errors import WorkloadError
 from accelsim.numerics.number_format import FP32, NumberFormat, format_of_bits
 from accelsim.numerics.session import open_session
 
@@ -242,20 +241,6 @@ def batches(images: Floats, fixed: int | None, wanted: int) -> Iterator[Floats]:
     size = fixed or wanted
     for start in range(0, len(images) if fixed is None else len(images) // size * size, size):
         yield images[start : start + size]
-
-
-def check_images(classifier: Classifier, shape: tuple[int, ...]) -> None:
-    """Refuse images of another shape than the network takes.
-
-    Raises
-    ------
-    WorkloadError
-        When it is another.
-    """
-    wanted = classifier.image_shape
-    if len(wanted) != len(shape) or any(want not in (0, size) for want, size in zip(wanted, shape, strict=True)):
-        raise WorkloadError("images of another shape than the network takes", where=classifier.where, key="images",
-                            value=shape, allowed=str(wanted))  # fmt: skip
 
 
 FULL_PRECISION = Formats.uniform(FP32)

@@ -76,10 +76,10 @@ def mend_words(
     words: np.ndarray,
     touched: np.ndarray,
     bits: int,
-    floating: bool,
+    floating: bool,  # noqa: FBT001 - kernels are called by position
     low: int,
     high: int,
-    correction: int,  # noqa: FBT001
+    correction: int,
 ) -> int:
     """Extend the signs of integers, and zero or saturate the implausible among the words that were touched.
 

@@ -1,0 +1,141 @@
+"""Accuracy of a simulated run: labelled images through the network, with the errors of the memory it lies in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from accelsim.errors import InputError
+from accelsim.numerics.accuracy import check_images, count_plain, measure_accuracy
+from accelsim.numerics.classifier import load_classifier
+from accelsim.numerics.placed_faults import PlacedFaults
+from accelsim.numerics.stored_network import Formats, store_network
+from accelsim.result import AccuracyResult
+from accelsim.workload.data_folder import VARIABLE, data_folder
+from accelsim.workload.datasets import load_dataset
+from accelsim.workload.image_files import LabelledImages, read_labelled_images
+from accelsim.workload.onnx_reader import parse_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from accelsim.hardware.dram.read_errors import ReadErrors
+    from accelsim.mapping.network import NetworkMapping
+    from accelsim.numerics.accuracy_request import AccuracyRequest
+    from accelsim.workload.graph import LayerGraph
+
+_CALIBRATION = 500  # images that scales and plausible ranges are learnt on
+
+
+def find_images(graph: LayerGraph, request: AccuracyRequest) -> LabelledImages | None:
+    """Find the images that accuracy is measured on; None where there are none and nobody asked for any.
+
+    They are those of the request; else those that the workload names; else the test set of the dataset that the ONNX
+    model names in its metadata, in the folder of datasets.
+
+    Raises
+    ------
+    InputError
+        When accuracy was asked for, by itself or by naming data, and something is missing, or a file is damaged.
+    """
+    model, stated = graph.annotations.model, graph.annotations.images
+    asked = bool(request.wanted) or request.data is not None
+    if model is None:
+        return _none(asked, graph, "it has shapes only, and no ONNX model with weights", "an ONNX workload")
+    if request.data is None and stated is None and not asked and data_folder() is None:
+        return None
+    metadata = {entry.key: entry.value for entry in parse_file(model).metadata_props}
+    name = metadata.get("dataset", "")
+    if request.data is not None and not (name and request.data.is_dir() and _holds(request.data, name)):
+        return read_labelled_images(request.data, metadata)
+    if request.data is None and stated is not None:
+        return read_labelled_images(stated, metadata)
+    folder = data_folder(request.data)
+    if not name or folder is None:
+        missing = f"its test images of {name} are in no folder that was named" if name else "nothing names its images"
+        allowed = f"--data, {VARIABLE}, or a workload file with the key images"
+        return _none(asked, graph, missing, allowed)
+    if not asked and not _holds(folder, name):
+        return None
+    return LabelledImages.of_dataset(load_dataset(name, folder, "test"), metadata)
+
+
+def _none(asked: bool, graph: LayerGraph, missing: str, allowed: str) -> None:  # noqa: FBT001 - a word at each call
+    if asked:
+        raise InputError(f"accuracy cannot be measured: {missing}", where=graph.source or graph.name, allowed=allowed)
+
+
+def _holds(folder: Path, name: str) -> bool:
+    """Whether a folder has the test images of a dataset, damaged or not."""
+    try:
+        load_dataset(name, folder, "test")
+    except InputError as problem:
+        return problem.where not in (str(folder), "dataset")
+    return True
+
+
+def measure_run(
+    mapping: NetworkMapping,
+    errors: ReadErrors | None,
+    images: LabelledImages,
+    request: AccuracyRequest,
+    progress: Callable[[float], None] | None = None,
+) -> AccuracyResult:
+    """Measure the accuracy of a mapped network on a memory.
+
+    Parameters
+    ----------
+    mapping
+        The network on the machine; its tensors are stored with the bits, and at the addresses, that it says.
+    errors
+        The memory's errors; None where no bit flips.
+    images
+        Labelled images; scales are learnt on those behind the samples, or on samples where there are none behind.
+    request
+        How to measure.
+    progress
+        Called with the share of the work that is done.
+    """
+    model = mapping.graph.annotations.model
+    if model is None:
+        raise InputError("accuracy cannot be measured without an ONNX model", where=mapping.graph.name)
+    classifier = load_classifier(model, mapping.graph, (mapping.stages, mapping.parts_of))
+    samples = images.head(request.samples)
+    check_images(classifier, samples)
+    behind = max(len(images) - _CALIBRATION, len(samples))
+    calibration = images.values(behind) if len(images) - behind >= _CALIBRATION // 2 else images.values(0, _CALIBRATION)
+    formats = Formats.of_bits(
+        mapping.bits_of.__getitem__, lambda stage: mapping.weights[stage.index].order.bits,
+        half_floats=request.half_floats,
+    )  # fmt: skip
+    network = store_network(classifier, formats, calibration)
+    baseline = count_plain(classifier, samples, request.threads)
+    measure = {"images_per_load": request.images_per_load, "threads": request.threads}
+    faulty = errors is not None and any(part is not None for part in errors.models)
+    clean = measure_accuracy(
+        network, samples, lambda _: None, threads=request.threads, progress=None if faulty else progress
+    )
+    found = clean
+    if faulty and errors is not None:
+        seeds = range(errors.seed, errors.seed + request.seeds)
+        found = measure_accuracy(
+            network, samples, lambda seed: PlacedFaults(mapping, replace(errors, seed=seed)), seeds,
+            correction=request.correction, progress=progress, **measure,
+        )  # fmt: skip
+    low, high = found.interval()
+    flips: dict[str, dict[str, float]] = {}
+    for (layer, tensor), count in found.flips_per_pass().items():
+        flips.setdefault(layer, {})[tensor] = count
+    return AccuracyResult(
+        metric="top1",
+        baseline=baseline.top1,
+        value=found.top1,
+        samples=found.images,
+        ci95_low=low,
+        ci95_high=high,
+        clean=clean.top1,
+        top5=found.top5,
+        seeds=len(found.counts),
+        flips_per_pass=flips,
+    )
