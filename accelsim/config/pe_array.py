@@ -25,6 +25,7 @@ DEFAULT_KIND = "systolic"
 ENTRY_POINTS = "accelsim.arrays"
 
 BUILT_IN = {
+    "diannao": "accelsim.hardware.pe_array.diannao:DianNaoConfig",
     "systolic": "accelsim.hardware.pe_array.systolic:SystolicConfig",
 }
 """Kinds that ship with accelsim, with the place of their records."""
