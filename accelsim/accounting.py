@@ -216,8 +216,7 @@ class Account:
         if simulation.dram_activity is None or isinstance(memory, IdealMemory):
             return DramResult(reads=simulation.reads, writes=simulation.writes, bandwidth_gb_per_s=bandwidth)
         total = simulation.dram_activity[-1]
-        traffic = memory.traffic()
-        busy_ps = int(((traffic.read_bytes + traffic.write_bytes).sum()) / memory.peak_bandwidth_gb_per_s * PS_PER_NS)
+        busy_ps = int(moved / memory.peak_bandwidth_gb_per_s * PS_PER_NS)
         return DramResult(
             row_hits=total.row_hits,
             row_misses=total.row_misses,

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from accelsim.config.model import validate
 from accelsim.config.schema import HardwareConfig
 from accelsim.errors import AccelsimError, ConfigError, InputError
+from accelsim.explore.cache import StageCache
 from accelsim.explore.metrics import run_metrics
+from accelsim.explore.tiling_store import TilingStore
 from accelsim.pipeline import simulate
 from accelsim.workload.loader import load_workload
 
@@ -28,8 +30,6 @@ Task = dict[str, Any]
 """A point on its way to a worker: ``machine``, ``workloads``, ``batch``, ``seed``, ``fidelity``, ``cache``."""
 Outcome = dict[str, Any]
 """What comes back: ``metrics`` or ``error``, and ``wall_s``."""
-
-FIDELITIES = ("full", "estimate")
 
 
 def evaluate(task: Mapping[str, Any]) -> Outcome:
@@ -69,10 +69,24 @@ def run_point(task: Mapping[str, Any]) -> list[RunResult]:
         When the config is wrong, a workload does not fit on the machine, or the simulation cannot end.
     """
     config = validate(HardwareConfig, task["machine"], "the point", ConfigError)
+    cache = task.get("cache")
+    solutions = _tilings(cache["folder"], cache["limit_bytes"]) if cache else _tilings(None, 0)
     return [
-        simulate(config, _workload(name, _stamp(name)), batch=task["batch"], seed=task["seed"])
+        simulate(
+            config,
+            _workload(name, _stamp(name)),
+            batch=task["batch"],
+            seed=task["seed"],
+            fidelity=task["fidelity"],
+            solutions=solutions,
+        )
         for name in task["workloads"]
     ]
+
+
+@lru_cache(maxsize=4)
+def _tilings(folder: str | None, limit_bytes: int) -> TilingStore:
+    return TilingStore(None if folder is None else StageCache(Path(folder), limit_bytes))
 
 
 def _stamp(name: str) -> tuple[int, int] | None:
