@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import accelsim
+from accelsim import __version__
 
 DEFAULT_LIMIT_BYTES = 512 * 1024 * 1024
 """Size at which entries are thrown out."""
@@ -40,8 +40,8 @@ def default_cache_folder() -> Path:
 @cache
 def code_hash() -> str:
     """Hash of accelsim's version and of all code that computes what is cached."""
-    package = Path(accelsim.__file__).parent
-    digest = hashlib.sha256(accelsim.__version__.encode())
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256(__version__.encode())
     for path in sorted(package.rglob("*.py")):
         place = path.relative_to(package)
         if place.parts[0] not in _ELSEWHERE:

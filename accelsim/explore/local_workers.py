@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import accelsim
 from accelsim.errors import RunError
 
 if TYPE_CHECKING:
@@ -108,7 +107,7 @@ class LocalWorkers:
         return outcomes
 
     def _start(self) -> None:
-        package = str(Path(accelsim.__file__).parents[1])
+        package = str(Path(__file__).parents[2])
         known = os.environ.get("PYTHONPATH")
         environment = os.environ | {"PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package}
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module

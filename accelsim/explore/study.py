@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-import accelsim
+from accelsim import __version__
 from accelsim.config.loader import seen_from
 from accelsim.config.model import validate
 from accelsim.config.schema import HardwareConfig
@@ -108,7 +108,7 @@ def study_record(name: str, space: Space, plan: FidelityPlan) -> dict[str, Any]:
     """What a study is a study of: stored with it, and compared when it is continued."""
     return {
         "name": name,
-        "version": accelsim.__version__,
+        "version": __version__,
         "space": space.content_hash,
         "fidelity": plan.to_dict(),
         "hardware": space.base["name"],

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from accelsim.explore.transfer import Transfer
     from accelsim.explore.trial import TrialRecord
 
-_SCALES = {"ns": ("s", 1e-9), "pJ": ("J", 1e-12), "mW": ("W", 1e-3), "byte": ("B", 1.0)}
+_SCALES = {"ns": ("s", 1e-9), "pJ": ("J", 1e-12), "mW": ("W", 1e-3), "byte": ("B", 1.0), "pJ ns": ("J s", 1e-21)}
 """Unit of a metric, the unit it is shown in, and their ratio."""
+_IN_NAMES = ("ns", "pJ", "mW", "pJ ns", "mm2", "KiB")
+"""Units that end a name and are left out of its title."""
+_COUNTED = ("cycles", "bits")
 _LONGEST_LABEL = 24
 _MANY_DECADES = 2.0
 _COLOURS = [[0, "#0072B2"], [0.5, "#56B4E9"], [1, "#E69F00"]]
@@ -31,15 +34,18 @@ def written(name: str, value: float) -> str:
     if unit in _SCALES:
         shown, ratio = _SCALES[unit]
         return quantities.si(value * ratio, shown)
-    if not unit and abs(value) <= 1 and name != "pe_count":
+    if unit in _COUNTED or name == "pe_count":
+        return f"{value:,.0f}"
+    if not unit:
         return quantities.share(value, 2)
     return f"{quantities.significant(value)} {unit}".strip() if value < 1e9 else f"{value:.4g} {unit}".strip()
 
 
 def metric_title(name: str) -> str:
     """Name of a metric as a heading, without its unit."""
-    unit = "_".join(METRICS[name].unit.lower().split())
-    words = title_of(name.removesuffix(f"_{unit}") if unit else name).replace("edp", "EDP")
+    unit = METRICS[name].unit
+    tail = "_" + "_".join(unit.lower().split())
+    words = title_of(name.removesuffix(tail) if unit in _IN_NAMES else name).replace("edp", "EDP")
     return words[:1].upper() + words[1:]
 
 
