@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from accelsim.config.model import validate
 from accelsim.config.schema import HardwareConfig
@@ -29,6 +28,8 @@ from accelsim.workload.operators import Conv, Gemm, MatMul, Operator, Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from accelsim.result import RunResult
 
