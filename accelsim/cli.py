@@ -33,6 +33,14 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config."),
 ]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Folder of datasets, or labelled images: npz, or a folder with one folder for each class "
+        "(default: what the workload names, then $ACCELSIM_DATA).",
+    ),
+]
 
 
 def main() -> None:
@@ -136,7 +144,7 @@ def run(
     ] = None,
     workload: Annotated[
         str | None,
-        typer.Argument(metavar="WORKLOAD", help="Network, or ONNX, topology CSV or YAML file (default: resnet18)."),
+        typer.Argument(metavar="WORKLOAD", help="Network, or ONNX, topology CSV or YAML file (default: fashion_cnn)."),
     ] = None,
     *,
     overrides: Overrides = None,
@@ -145,6 +153,18 @@ def run(
         Path | None, typer.Option(metavar="DIR", help="Folder for the files (default: reports/runs/<run_id>).")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    accuracy: Annotated[
+        bool | None,
+        typer.Option("--accuracy/--no-accuracy", help="Measure accuracy (default: where the workload has images)."),
+    ] = None,
+    data: Data = None,
+    images: Annotated[int, typer.Option(min=1, help="Images to measure accuracy on, from the first.")] = 1_000,
+    modules: Annotated[
+        int, typer.Option(min=1, help="DRAM modules to measure accuracy with: the seed and those that follow.")
+    ] = 1,
+    correction: Annotated[
+        Literal["zero", "saturate", "none"], typer.Option(help="What becomes of values that cannot be right.")
+    ] = "zero",
     as_json: Json = False,
 ) -> None:
     """Simulate a network on an accelerator; write a run folder with report.html, print a summary."""
@@ -152,6 +172,7 @@ def run(
 
     check_writable(out or RUNS_FOLDER)
     from accelsim import pipeline
+    from accelsim.numerics.accuracy_request import AccuracyRequest
     from accelsim.report.progress import StageProgress
     from accelsim.report.provenance import manifest
     from accelsim.report.run_folder import default_folder, write_run
@@ -165,6 +186,7 @@ def run(
             overrides=overrides or (),
             batch=batch,
             seed=seed,
+            accuracy=AccuracyRequest(accuracy, data, images, modules, correction),
             progress=progress.update,
         )
     folder = out or default_folder(result.run.run_id)
@@ -333,6 +355,28 @@ def show(
 
         title, headings, rows = catalogue.workload_table(found)
         _print(lambda _: titled_listing(title, headings, rows))
+
+
+@app.command("data")
+def show_data(
+    *,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of datasets (default: $ACCELSIM_DATA).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Say which published image sets are in the data folder, whether they are complete, and where to get the rest."""
+    from accelsim.report.data_table import data_record, data_rows
+    from accelsim.workload.data_folder import data_folder
+
+    folder = data_folder(data)
+    if as_json:
+        _print_json(data_record(folder))
+        return
+    from accelsim.report.tables import titled_listing
+
+    title, headings, rows = data_rows(folder)
+    _print(lambda _: titled_listing(title, headings, rows))
 
 
 @app.command()

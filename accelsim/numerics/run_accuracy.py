@@ -42,7 +42,8 @@ def find_images(graph: LayerGraph, request: AccuracyRequest) -> LabelledImages |
     model, stated = graph.annotations.model, graph.annotations.images
     asked = bool(request.wanted) or request.data is not None
     if model is None:
-        return _none(asked, graph, "it has shapes only, and no ONNX model with weights", "an ONNX workload")
+        _refuse(asked, graph, "it has shapes only, and no ONNX model with weights", "an ONNX workload")
+        return None
     if request.data is None and stated is None and not asked and data_folder() is None:
         return None
     metadata = {entry.key: entry.value for entry in parse_file(model).metadata_props}
@@ -55,13 +56,14 @@ def find_images(graph: LayerGraph, request: AccuracyRequest) -> LabelledImages |
     if not name or folder is None:
         missing = f"its test images of {name} are in no folder that was named" if name else "nothing names its images"
         allowed = f"--data, {VARIABLE}, or a workload file with the key images"
-        return _none(asked, graph, missing, allowed)
+        _refuse(asked, graph, missing, allowed)
+        return None
     if not asked and not _holds(folder, name):
         return None
     return LabelledImages.of_dataset(load_dataset(name, folder, "test"), metadata)
 
 
-def _none(asked: bool, graph: LayerGraph, missing: str, allowed: str) -> None:  # noqa: FBT001 - a word at each call
+def _refuse(asked: bool, graph: LayerGraph, missing: str, allowed: str) -> None:  # noqa: FBT001 - a word at each call
     if asked:
         raise InputError(f"accuracy cannot be measured: {missing}", where=graph.source or graph.name, allowed=allowed)
 

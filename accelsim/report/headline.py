@@ -10,7 +10,7 @@ from accelsim.report import quantities
 from accelsim.report.layer_figures import HZ_PER_MHZ, dram_bits_read
 
 if TYPE_CHECKING:
-    from accelsim.result import RunResult
+    from accelsim.result import AccuracyResult, RunResult
 
 NS_PER_S = 1_000_000_000
 OPERATIONS_PER_MAC = 2
@@ -36,7 +36,7 @@ class Headline:
 
 
 def headline(result: RunResult) -> tuple[Headline, ...]:
-    """Latency, throughput, energy, power, utilisation, stalls, DRAM traffic and bandwidth, row hits, bit flips."""
+    """Latency, throughput, energy, power, utilisation, stalls, DRAM figures, and accuracy where it was measured."""
     totals, machine, dram = result.totals, result.machine, result.dram
     seconds = totals.latency_ns / NS_PER_S
     joules = totals.energy_pj * 1e-12
@@ -112,7 +112,17 @@ def headline(result: RunResult) -> tuple[Headline, ...]:
                 f"{quantities.ratio(dram.bits_flipped, dram_bits_read(result)):.2e} of the bits read",
             )
         )
+    if result.accuracy is not None:
+        figures.append(_accuracy(result.accuracy))
     return tuple(figures)
+
+
+def _accuracy(accuracy: AccuracyResult) -> Headline:
+    name = {"top1": "Accuracy"}.get(accuracy.metric, accuracy.metric)
+    modules = f", {accuracy.seeds:,} modules" if accuracy.seeds > 1 else ""
+    interval = f"95 % {100 * accuracy.ci95_low:.1f} to {100 * accuracy.ci95_high:.1f} %"
+    detail = f"{interval}, {accuracy.samples:,} images{modules}; {100 * accuracy.baseline:.2f} % unimpaired"
+    return Headline(name, f"{100 * accuracy.value:.2f} %", detail)
 
 
 def _of_peak(gb_per_s: float, peak_gb_per_s: float) -> str:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +13,9 @@ from sample_run import make_run
 import accelsim
 from accelsim.cli import run_command
 from accelsim.errors import ConfigError, RunError
+from accelsim.numerics.accuracy_request import AccuracyRequest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from accelsim.result import RunResult
 
 
@@ -23,7 +23,7 @@ class _Pipeline(ModuleType):
     """Stands in for the pipeline: notes what it was asked and returns a made-up run."""
 
     DEFAULT_HARDWARE = "systolic_32x32"
-    DEFAULT_WORKLOAD = "resnet18"
+    DEFAULT_WORKLOAD = "fashion_cnn"
 
     def __init__(self) -> None:
         super().__init__("accelsim.pipeline")
@@ -51,8 +51,9 @@ def test_run_without_arguments_takes_the_defaults(
     pipeline: _Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(["run"]) == 0
-    assert pipeline.calls == [("systolic_32x32", "resnet18", {"overrides": (), "batch": None, "seed": 0})]
-    folder = "reports/runs/resnet18-systolic_32x32-0011223344"
+    options = {"overrides": (), "batch": None, "seed": 0, "accuracy": AccuracyRequest()}
+    assert pipeline.calls == [("systolic_32x32", "fashion_cnn", options)]
+    folder = "reports/runs/fashion_cnn-systolic_32x32-0011223344"
     assert (tmp_path / folder / "report.html").exists()
     captured = capsys.readouterr()
     assert f"Run folder: {folder} (open report.html)" in captured.out
@@ -61,8 +62,11 @@ def test_run_without_arguments_takes_the_defaults(
 
 def test_run_hands_every_option_on(pipeline: _Pipeline, tmp_path: Path) -> None:
     line = ["run", "hw", "net", "--set", "a.b=1", "--set", "c=2", "--batch", "4", "--seed", "9", "--out", "here"]
+    line += ["--accuracy", "--data", "there", "--images", "50", "--modules", "3", "--correction", "saturate"]
     assert run_command(line) == 0
-    assert pipeline.calls == [("hw", "net", {"overrides": ["a.b=1", "c=2"], "batch": 4, "seed": 9})]
+    request = AccuracyRequest(wanted=True, data=Path("there"), samples=50, seeds=3, correction="saturate")
+    options = {"overrides": ["a.b=1", "c=2"], "batch": 4, "seed": 9, "accuracy": request}
+    assert pipeline.calls == [("hw", "net", options)]
     assert (tmp_path / "here" / "result.json").exists()
     assert not (tmp_path / "reports").exists()
 
