@@ -11,6 +11,7 @@ the begin of every run of bytes, and the latency of an idle memory for each set 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import permutations, product
 from typing import TYPE_CHECKING
 
@@ -302,12 +303,7 @@ def _candidates(
         side = {folding.dataflow.row_dim: folding.rows, folding.dataflow.col_dim: folding.cols}
     wanted = {dim: _within(problem.costs.block_sizes(dim), getattr(problem.dims, dim)) for dim in DIMS}
     m = m or wanted["m"] or block_sizes(grid, side.get("m", 1))
-    pixels = np.empty((len(m), 4), np.int64)
-    for row, size in enumerate(m):
-        bands = grid.bands(size)
-        per_block = block_pixels(bands, ceil_div(grid.output_pixels, size))
-        fresh = band_pixels(grid.fresh_bands(size)).sum()
-        pixels[row] = per_block.max(), per_block.sum(), fresh, band_stretches(bands, grid.width).sum()
+    pixels = np.array([_pixel_counts(grid, size) for size in m], np.int64).reshape(-1, 4)
     n = n or wanted["n"] or _sizes(problem.dims.n, side.get("n", 1))
     k = (
         k
@@ -323,6 +319,15 @@ def _candidates(
         groups=np.array(_sizes(problem.dims.groups, 1), dtype=np.int64),
         orders=_ORDER_TABLE if orders is None else _ORDER_TABLE[orders],
     )
+
+
+@lru_cache(maxsize=65_536)
+def _pixel_counts(grid: PixelGrid, size: int) -> tuple[int, int, int, int]:
+    """One row of `_Candidates.m_pixels`; machines change more often than networks, so it is worth keeping."""
+    bands = grid.bands(size)
+    per_block = block_pixels(bands, ceil_div(grid.output_pixels, size))
+    fresh = int(band_pixels(grid.fresh_bands(size)).sum())
+    return int(per_block.max()), int(per_block.sum()), fresh, int(band_stretches(bands, grid.width).sum())
 
 
 def _within(sizes: Sequence[int] | None, extent: int) -> list[int]:
