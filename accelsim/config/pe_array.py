@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError
 from pydantic_core import InitErrorDetails
@@ -25,7 +25,10 @@ DEFAULT_KIND = "systolic"
 ENTRY_POINTS = "accelsim.arrays"
 
 BUILT_IN = {
+    "bit_serial": "accelsim.hardware.pe_array.bit_serial:BitSerialConfig",
+    "cambricon_x": "accelsim.hardware.pe_array.cambricon_x:CambriconXConfig",
     "diannao": "accelsim.hardware.pe_array.diannao:DianNaoConfig",
+    "double_buffered_systolic": "accelsim.hardware.pe_array.double_buffered_systolic:DoubleBufferedSystolicConfig",
     "systolic": "accelsim.hardware.pe_array.systolic:SystolicConfig",
 }
 """Kinds that ship with accelsim, with the place of their records."""
@@ -35,6 +38,9 @@ _registered: dict[str, type[PeArrayConfig]] = {}
 
 class PeArrayConfig(Record):
     """What every array has; each kind adds its own keys."""
+
+    takes_encoded_weights: ClassVar[bool] = False
+    """Whether the array itself decodes weights that are stored as sparse powers of two and a basis."""
 
     kind: str
     """Which array it is."""
@@ -63,6 +69,11 @@ class PeArrayConfig(Record):
     def elements(self) -> int:
         """Multiply-accumulates of the whole array per cycle at its peak."""
         raise NotImplementedError
+
+    @property
+    def leaking_elements(self) -> float:
+        """Multipliers of full width whose transistors the array has: what its leakage is counted by."""
+        return self.elements
 
     def build(self, hardware: HardwareConfig) -> object:
         """Build the array (an `accelsim.mapping.array_costs.PeArray`) of a machine."""
