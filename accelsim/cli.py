@@ -229,7 +229,7 @@ def compare(
 @app.command()
 def explore(
     space: Annotated[
-        str, typer.Argument(metavar="SPACE", help="Space file (YAML), or a space that ships (list spaces).")
+        str, typer.Argument(metavar="SPACE", help="Space file (YAML), or one that ships (see list spaces).")
     ],
     *,
     hardware: Annotated[
@@ -290,7 +290,7 @@ def explore(
     if as_json:
         _print_json(done.document)
     else:
-        _print(lambda console: done.summary(console.width))
+        _print(lambda _: done.summary)
 
 
 @app.command("import")
@@ -314,7 +314,7 @@ def import_workload(
 @app.command("list")
 def list_entries(
     kind: Annotated[
-        Literal["hardware", "workloads", "dram", "energy"],
+        Literal["hardware", "workloads", "dram", "energy", "spaces"],
         typer.Argument(metavar="KIND", help="What to list."),
     ],
     *,

@@ -7,6 +7,7 @@ way the points of a study, and of the same study continued, are the same for any
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -178,7 +179,9 @@ def build_sampler(space: Space, generation: int) -> BaseSampler:
         case "random":
             return RandomSampler(seed=seed)
         case "qmc":
-            return QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                return QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
         case "tpe":
             return TPESampler(seed=seed, multivariate=True, n_startup_trials=space.generation)
     return NSGAIISampler(seed=seed, population_size=max(space.generation, 2))

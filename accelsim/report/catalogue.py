@@ -1,4 +1,4 @@
-"""What ships with accelsim, by kind and name: hardware, DRAM and energy presets, workloads."""
+"""What ships with accelsim, by kind and name: hardware, DRAM and energy presets, workloads, design spaces."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from accelsim.workload.graph import LayerGraph
 
-Kind = Literal["hardware", "workloads", "dram", "energy"]
+Kind = Literal["hardware", "workloads", "dram", "energy", "spaces"]
 
-_ROLES: dict[str, str] = {"hardware": "accelerators", "dram": "dram", "energy": "energy"}
+_ROLES: dict[str, str] = {"hardware": "accelerators", "dram": "dram", "energy": "energy", "spaces": "spaces"}
 Headings = tuple[tuple[str, bool], ...]
 """Headings of a table; True for text, False for numbers."""
 
@@ -89,7 +89,7 @@ def find(name: str) -> tuple[str, Path] | LayerGraph:
         f"no preset and no network has this name{hint}",
         where="show",
         value=name,
-        allowed="a name from `accelsim list hardware`, `workloads`, `dram` or `energy`, or the path of a workload",
+        allowed="a name from `accelsim list hardware` (or workloads, dram, energy, spaces), or the path of a workload",
     )
 
 

@@ -60,11 +60,12 @@ class Explored:
 
         return study_document(self.result, self.front, self.transfer) | {"folder": str(self.folder)}
 
-    def summary(self, width: int) -> RenderableType:
+    @property
+    def summary(self) -> RenderableType:
         """The study as the terminal shows it."""
         from accelsim.report.study_summary import study_summary
 
-        return study_summary(self.result, self.front, width, self.folder, self.runs, self.transfer)
+        return study_summary(self.result, self.front, self.folder, self.runs, self.transfer)
 
 
 def explore_space(source: str, options: ExploreOptions, command: Sequence[str]) -> Explored:

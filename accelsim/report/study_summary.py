@@ -14,7 +14,7 @@ from accelsim.report import quantities
 from accelsim.report.labels import printable
 from accelsim.report.study_figures import metric_title, written
 from accelsim.report.study_page import study_metrics
-from accelsim.report.tables import fitted_table
+from accelsim.report.tables import listing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,6 @@ def _started_bar() -> Bar:
 def study_summary(
     result: StudyResult,
     front: Sequence[TrialRecord],
-    width: int,
     folder: Path,
     runs: Sequence[Path] = (),
     transfer: Transfer | None = None,
@@ -94,7 +93,7 @@ def study_summary(
     if failures:
         shown = printable(failures[0].error or "")
         parts.append(Text(f"First failure, trial {failures[0].index}: {shown}", style="yellow", overflow="fold"))
-    parts += [Text(), _front_table(result, front, width)]
+    parts += [Text(), _front_table(result, front)]
     errors = estimate_errors(result.trials, study_metrics(result)) if result.plan.estimates else []
     for entry in errors:
         ranks = "" if entry.spearman is None else f", rank correlation {entry.spearman:.3f}"
@@ -110,21 +109,25 @@ def study_summary(
     return Group(*parts)
 
 
-def _front_table(result: StudyResult, front: Sequence[TrialRecord], width: int) -> RenderableType:
+def _front_table(result: StudyResult, front: Sequence[TrialRecord]) -> RenderableType:
     if not front:
         return Text("No point meets the conditions.", style="yellow")
     shown = front[:_MOST_SHOWN]
     objectives = result.space.objectives
-    headings = [("front", True), *((metric_title(name), False) for name in objectives), ("trial", False)]
+    varied = [path for path in shown[0].point if len({str(record.point[path]) for record in shown}) > 1]
+    headings = [("trial", False), *((metric_title(name), False) for name in objectives), ("design", True)]
     rows = [
         (
-            ", ".join(f"{_short(path, record)}={_plain(value)}" for path, value in record.point.items()),
-            *(written(name, record.metrics[name]) for name in objectives),
             str(record.index),
+            *(written(name, record.metrics[name]) for name in objectives),
+            ", ".join(f"{_short(path, record)} {_plain(record.point[path])}" for path in varied or record.point),
         )
         for record in shown
     ]
-    parts: list[RenderableType] = [fitted_table(headings, rows, width)]
+    same = [f"{path} {_plain(shown[0].point[path])}" for path in shown[0].point if varied and path not in varied]
+    parts: list[RenderableType] = [Text("Pareto front", style="bold"), listing(headings, rows)]
+    if same:
+        parts.append(Text(f"All of these: {', '.join(same)}", overflow="fold"))
     if len(front) > len(shown):
         parts.append(Text(f"... {len(front) - len(shown):,} more on the front"))
     return Group(*parts, Text())
