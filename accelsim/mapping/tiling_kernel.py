@@ -147,7 +147,7 @@ def _ifmap_cost(p, level, order, trips, sizes, channels, pixels, group_trips, gr
             held_pixels, m_inside = pixels[2], True
         elif order[position] == 2:
             held_channels, all_channels = p["channels"], p["channels"]
-    copies = p["copies"][0] if loads * group_trips > 1 else 1
+    copies = min(p["copies"][0], loads * group_trips)
     held = _shared(copies * group_size * held_pixels * held_channels * p["ifmap_bits"], p["buffer_share"][0])
     if level == 3 and moving != 0 and _is_one_fold(p, sizes, group_size):
         held = _passing(p, 0, sizes, channels, held)
@@ -169,7 +169,7 @@ def _weight_cost(p, level, order, trips, sizes, group_trips, group_size):
             held_n = p["extents"][1]
         elif order[position] == 2:
             held_k = p["extents"][2]
-    copies = p["copies"][1] if loads * group_trips > 1 else 1
+    copies = min(p["copies"][1], loads * group_trips)
     elements = p["groups"] * p["extents"][1] * p["extents"][2]
     held = _shared(copies * group_size * held_n * held_k * p["weight_bits"], p["buffer_share"][1])
     if level == 3 and _is_one_fold(p, sizes, group_size):
@@ -190,7 +190,7 @@ def _psum_cost(p, level, order, trips, sizes, group_trips, group_size, continues
             held_n = p["extents"][1]
     whole_sums = (p["one_fold_sums"] and trips[2] == 1) or (p["stream_dim"] == 2 and (trips[2] == 1 or continues))
     bits = p["ofmap_bits"] if whole_sums else p["psum_bits"]
-    copies = p["copies"][2] if loads * group_trips > 1 else 1
+    copies = min(p["copies"][2], loads * group_trips)
     outputs = p["groups"] * p["extents"][0] * p["extents"][1]
     spilled = 2 * (visits - 1) * _ceil(outputs * p["psum_bits"], 8)
     results = _shared(_ceil(outputs * p["ofmap_bits"], 8), p["dram_share"][2]) * p["ofmap_in_dram"]
@@ -218,62 +218,80 @@ def _fits(p, held):
 @kernel
 def _block_fits(p, group_size, sizes, channels, pixels):
     """Whether single blocks of all operands fit, which is the least that any retention needs."""
-    held = np.empty(3, np.int64)
-    held[0] = group_size * pixels[0] * channels[0] * p["ifmap_bits"] * p["ifmap_in_dram"]
-    held[1] = group_size * sizes[1] * sizes[2] * p["weight_bits"]
-    held[2] = group_size * sizes[0] * sizes[1] * min(p["ofmap_bits"], p["psum_bits"])
-    for operand in range(3):
-        held[operand] = _shared(held[operand], p["buffer_share"][operand])
+    held = (
+        _shared(group_size * pixels[0] * channels[0] * p["ifmap_bits"] * p["ifmap_in_dram"], p["buffer_share"][0]),
+        _shared(group_size * sizes[1] * sizes[2] * p["weight_bits"], p["buffer_share"][1]),
+        _shared(group_size * sizes[0] * sizes[1] * min(p["ofmap_bits"], p["psum_bits"]), p["buffer_share"][2]),
+    )
     if _is_one_fold(p, sizes, group_size):
-        for operand in range(3):
-            held[operand] = _passing(p, operand, sizes, channels, held[operand])
+        held = (
+            _passing(p, 0, sizes, channels, held[0]),
+            _passing(p, 1, sizes, channels, held[1]),
+            _passing(p, 2, sizes, channels, held[2]),
+        )
     return _fits(p, held)
 
 
 @kernel
+def _levels(p, order, trips, sizes, channels, pixels, groups, continues, table):
+    """Lay out the cost of each operand at each retention level; bits held are -1 where the level is like the next.
+
+    `table` is (operands, levels, 3): bits held, bytes on the bus and cycles of waiting, for sums bytes spilled.
+    """
+    group_trips, group_size = groups
+    results = np.int64(0)
+    for level in range(4):
+        for operand in range(3):
+            table[operand, level, 0] = -1
+        if _worth_a_level(0, level, order, trips):
+            held, _, on_bus, waiting = _ifmap_cost(
+                p, level, order, trips, sizes, channels, pixels, group_trips, group_size
+            )
+            table[0, level, 0], table[0, level, 1], table[0, level, 2] = held, on_bus, waiting
+        if _worth_a_level(1, level, order, trips):
+            held, read, waiting = _weight_cost(p, level, order, trips, sizes, group_trips, group_size)
+            table[1, level, 0], table[1, level, 1], table[1, level, 2] = held, read, waiting
+        if _worth_a_level(2, level, order, trips):
+            held, results, spilled = _psum_cost(p, level, order, trips, sizes, group_trips, group_size, continues)
+            table[2, level, 0], table[2, level, 2] = held, spilled
+            table[2, level, 1] = _on_bus(
+                results, group_size * sizes[1], p["ofmap_run"], p["ofmap_bits"], p["burst_bytes"]
+            )
+
+
+@kernel
 def _best_levels(
-    p, order, trips, sizes, channels, pixels, groups, compute, continues, bandwidth, objective, limit, worst
+    p, order, trips, sizes, channels, pixels, groups, compute, continues, bandwidth, objective, limit, worst, table
 ):
     """Best retention levels of one order and block size: (least primary figure, key, levels)."""
-    group_trips, group_size = groups
     ends = pixels[0] * channels[0] * p["ifmap_bits"] * p["ifmap_in_dram"] + sizes[1] * sizes[2] * p["weight_bits"]
     ends = (
-        group_size * (ends + sizes[0] * sizes[1] * p["ofmap_bits"] * p["ofmap_in_dram"]) / 8 / bandwidth
+        groups[1] * (ends + sizes[0] * sizes[1] * p["ofmap_bits"] * p["ofmap_in_dram"]) / 8 / bandwidth
         + p["dram_latency"]
     )
-    held = np.empty(3, np.int64)
+    _levels(p, order, trips, sizes, channels, pixels, groups, continues, table)
+    most_bytes = worst if objective == 1 else worst * bandwidth if objective == 0 else np.inf
     least, best_key, best = np.inf, np.inf, (3, 3, 3)
-    for ifmap_level in range(4):
-        if not _worth_a_level(0, ifmap_level, order, trips):
+    for i in range(4):
+        if table[0, i, 0] < 0 or table[0, i, 1] > most_bytes:
             continue
-        held[0], _, read_on_bus, wait_in = _ifmap_cost(
-            p, ifmap_level, order, trips, sizes, channels, pixels, group_trips, group_size
-        )
-        if objective == 1 and read_on_bus > worst:
-            continue
-        for weight_level in range(4):
-            if not _worth_a_level(1, weight_level, order, trips):
+        for w in range(4):
+            if table[1, w, 0] < 0 or table[0, i, 1] + table[1, w, 1] > most_bytes:
                 continue
-            held[1], weights, wait_w = _weight_cost(p, weight_level, order, trips, sizes, group_trips, group_size)
-            least_cycles = max(compute, wait_in, wait_w)
-            if objective == 1 and read_on_bus + weights > worst:
-                continue
-            for psum_level in range(4):
-                if not _worth_a_level(2, psum_level, order, trips):
+            least_cycles = max(compute, table[0, i, 2], table[1, w, 2])
+            for s in range(4):
+                if table[2, s, 0] < 0 or not _fits(p, (table[0, i, 0], table[1, w, 0], table[2, s, 0])):
                     continue
-                held[2], results, spilled = _psum_cost(
-                    p, psum_level, order, trips, sizes, group_trips, group_size, continues
-                )
-                if not _fits(p, held):
-                    continue
-                out_on_bus = _on_bus(results, group_size * sizes[1], p["ofmap_run"], p["ofmap_bits"], p["burst_bytes"])
-                moved = float(read_on_bus + weights + out_on_bus + spilled)
+                spilled = table[2, s, 2]
+                moved = float(table[0, i, 1] + table[1, w, 1] + table[2, s, 1] + spilled)
                 latency = max(float(least_cycles), (moved + (SPILL_COST - 1.0) * spilled) / bandwidth) + ends
                 primary = (latency, moved, float(compute))[objective]
-                key = np.round(np.log(max(latency if objective == 1 else moved, 1.0)) / SLACK)
                 least = min(least, primary)
-                if primary <= limit and key < best_key:
-                    best_key, best = key, (ifmap_level, weight_level, psum_level)
+                if primary > limit:
+                    continue
+                key = np.round(np.log(max(latency if objective == 1 else moved, 1.0)) / SLACK)
+                if key < best_key:
+                    best_key, best = key, (i, w, s)
     return least, best_key, best
 
 
@@ -310,6 +328,26 @@ def _compute_cycles(p, order, trips, sizes, group_size):
 
 
 @kernel
+def _first_of_its_kind(orders):
+    """Whether no earlier order is the same but for loops of one trip, ``(loops of several trips as bits, orders)``."""
+    first = np.ones((8, len(orders)), np.bool_)
+    for mask in range(8):
+        for later in range(len(orders)):
+            for earlier in range(later):
+                same, place = True, 0
+                for position in range(3):
+                    if not mask >> orders[later][position] & 1:
+                        continue
+                    while not mask >> orders[earlier][place] & 1:
+                        place += 1
+                    same = same and orders[earlier][place] == orders[later][position]
+                    place += 1
+                if same:
+                    first[mask, later] = False
+    return first
+
+
+@kernel
 def best_tiling(
     g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders, record, cycles, bandwidth, objective, limit
 ):
@@ -321,6 +359,8 @@ def best_tiling(
     best, best_key = np.zeros(8, np.int64), (np.inf, 0)
     least = np.inf
     trips, sizes = np.empty(3, np.int64), np.empty(3, np.int64)
+    table = np.empty((3, 4, 3), np.int64)
+    first = _first_of_its_kind(orders)
     for ig in range(len(g_sizes)):
         g_size = g_sizes[ig]
         for ik in range(len(k_sizes)):
@@ -336,7 +376,10 @@ def best_tiling(
                     blocks = groups[0] * trips[0] * trips[1] * trips[2]
                     if blocks > p["most_blocks"] or not _block_fits(p, g_size, sizes, k_channels[ik], m_pixels[im]):
                         continue
+                    several = (trips[0] > 1) + 2 * (trips[1] > 1) + 4 * (trips[2] > 1)
                     for io in range(len(orders)):
+                        if not first[several, io]:
+                            continue
                         order = orders[io]
                         compute, continues = cycles[ig, ik, i_n, im], False
                         if p["stream_dim"] >= 0:
@@ -346,7 +389,7 @@ def best_tiling(
                             continue
                         primary, key, levels = _best_levels(
                             p, order, trips, sizes, k_channels[ik], m_pixels[im], groups, compute, continues, bandwidth,
-                            objective, limit, worst,
+                            objective, limit, worst, table,
                         )  # fmt: skip
                         least = min(least, primary)
                         if (key, blocks) < best_key:
