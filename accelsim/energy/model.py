@@ -66,7 +66,7 @@ class EnergyModel:
             "interconnect": {"transfer": activity.interconnect_bits * table.interconnect_pj_per_bit},
             "dram": dict(dram_pj),
             "leakage": {
-                "pe_array": milliwatts_to_pj(element_mw * self.hardware.pe_array.elements, duration_ps),
+                "pe_array": milliwatts_to_pj(element_mw * self.hardware.pe_array.leaking_elements, duration_ps),
                 "vector_unit": milliwatts_to_pj(element_mw * lanes, duration_ps),
                 "sram": milliwatts_to_pj(sram_mw, duration_ps),
             },
