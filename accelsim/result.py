@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 ENERGY_COMPONENTS = ("pe_array", "vector_unit", "register_file", "sram", "interconnect", "dram", "leakage")
-STALL_CAUSES = ("ifmap_fetch", "weight_fetch", "psum_fetch", "ofmap_drain")
-"""What the compute units can wait for: data that has not arrived, or room for results that has not been drained."""
+STALL_CAUSES = (
+    "ifmap_fetch", "weight_fetch", "psum_fetch", "ofmap_drain", "weight_shift", "ifmap_shift", "array_drain",
+)  # fmt: skip
+"""What the compute units can wait for: data that has not arrived, room for results that has not been drained, a
+stationary operand that is still shifting into the array, results that have not left it."""
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,30 @@ class Folding:
 
 
 @dataclass(frozen=True)
+class Loading:
+    """How the stationary operand enters an array whose elements hold it twice: one copy is used, the other shifted in.
+
+    Parameters
+    ----------
+    operand
+        ``weight`` or ``ifmap``.
+    lead_cycles
+        Per block the cycles that its first load takes, from when the operand is in its buffer and the second copy is
+        free until the block can begin; 0 where a block goes on with what the array holds.
+    handover_cycles
+        Per block the cycles from its begin until its last fold begins, with which the second copy is free for the load
+        of the next block.
+    exposed_cycles
+        Per block those of its cycles in which the array waits for loads between its own folds.
+    """
+
+    operand: str
+    lead_cycles: NDArray[np.int64]
+    handover_cycles: NDArray[np.int64]
+    exposed_cycles: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class ArrayWork:
     """What an array does for one layer.
 
@@ -123,6 +147,10 @@ class ArrayWork:
         Cycles in which each part of the array did useful work, ``(rows, columns)`` as the array is drawn.
     description
         How the layer was mapped, for the report.
+    loading
+        Loads of the stationary operand that are no part of `cycles`, but overlap with the blocks before.
+    drain_cycles
+        Cycles from the end of the last block until the array is empty, where they are no part of `cycles`.
     """
 
     cycles: NDArray[np.int64]
@@ -136,6 +164,8 @@ class ArrayWork:
     operations: dict[str, int] = field(default_factory=dict)
     busy_cycles: NDArray[np.float64] | None = None
     description: dict[str, object] = field(default_factory=dict)
+    loading: Loading | None = None
+    drain_cycles: int = 0
 
 
 class BlockCosts(Protocol):

@@ -13,7 +13,7 @@ from accelsim.mapping.blocks import repeat_per_matrix, shared_bits, sum_per_set
 from accelsim.mapping.dataflow import RELEVANT_DIMS
 from accelsim.mapping.ifmap_fetch import IfmapFetch
 from accelsim.mapping.layout import pixel_runs
-from accelsim.mapping.tile_graph import Activity, Dependence, OperandTiles, OutputTiles
+from accelsim.mapping.tile_graph import Activity, Dependence, OperandTiles, OutputTiles, StepLoads
 from accelsim.units import BITS_PER_BYTE, bits_to_bytes
 
 if TYPE_CHECKING:
@@ -61,11 +61,13 @@ class ArrayStage:
 
     @cached_property
     def _step_of_block(self) -> NDArray[np.int64]:
-        """Step that each block belongs to: a new one begins where a tile arrives, or after one has left."""
+        """Step that each block belongs to: a new one begins where a tile arrives, is loaded, or after one has left."""
         begins = np.zeros(len(self.work.cycles), bool)
         begins[0] = True
         for visits in self.blocks.visits.values():
             begins[visits.first_block] = True
+        if self.work.loading is not None:
+            begins |= self.work.loading.lead_cycles > 0
         after_drain = self.blocks.visits["psum"].last_block + 1
         begins[after_drain[after_drain < len(begins)]] = True
         return np.cumsum(begins) - 1
@@ -73,7 +75,33 @@ class ArrayStage:
     @cached_property
     def compute_cycles(self) -> NDArray[np.int64]:
         """Cycles of the array per step."""
-        return np.bincount(self._step_of_block, weights=self.work.cycles).astype(np.int64)
+        return self._per_step(self.work.cycles)
+
+    def _per_step(self, per_block: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(self._step_of_block, weights=per_block).astype(np.int64)
+
+    @cached_property
+    def loads(self) -> StepLoads | None:
+        """Loads of the stationary operand per step; None where they are part of the compute cycles."""
+        loading = self.work.loading
+        if loading is None:
+            return None
+        on_chip = self.addresses.weight is None if loading.operand == "weight" else not self.problem.ifmap_in_dram
+        return StepLoads(
+            operand=loading.operand,
+            lead_cycles=self._per_step(loading.lead_cycles),  # only the first block of a step has any
+            handover_cycles=self._per_step(loading.handover_cycles * (loading.lead_cycles > 0)),
+            exposed_cycles=self._per_step(loading.exposed_cycles),
+            made_on_chip=on_chip,
+        )
+
+    def _retire_step(self, operand: str) -> NDArray[np.int64]:
+        """Per set of an operand the last step that uses it: what is loaded into the array is used by its last load."""
+        last_step = self._step_of_block[self.blocks.visits[operand].set_last_block]
+        if self.loads is None or self.loads.operand != operand:
+            return last_step
+        loading_steps = np.flatnonzero(self.loads.lead_cycles)
+        return loading_steps[np.searchsorted(loading_steps, last_step, side="right") - 1]
 
     def _tiles(
         self, operand: str, number: int, bits: NDArray[np.int64], released: NDArray[np.int64], fetch: AddressPattern
@@ -86,7 +114,7 @@ class ArrayStage:
             set_index=visits.set_index,
             allocated_bits=bits,
             released_bits=released,
-            retire_step=self._step_of_block[visits.set_last_block],
+            retire_step=self._retire_step(operand),
             sets_in_flight=self.blocks.sets_in_flight(number),
             fetch=fetch,
         )

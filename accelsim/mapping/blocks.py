@@ -153,7 +153,7 @@ class BlockSequence:
     def sets_in_flight(self, operand: int) -> int:
         """Sets of an operand (by number) that may be in its buffer at one time."""
         visits = self.visits[tuple(RELEVANT_DIMS)[operand]]
-        return self.problem.space.copies[operand] if len(visits.set_last_block) > 1 else 1
+        return min(self.problem.space.copies[operand], len(visits.set_last_block))
 
     def room(self, operand: int, tile_bits: NDArray[np.int64]) -> NDArray[np.int64]:
         """Bits that tiles of an operand (by number) take of its buffer: all, or a share where they pass through it."""

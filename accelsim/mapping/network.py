@@ -251,10 +251,10 @@ class _NetworkMapper:
         if isinstance(plan, ArrayStage):
             inputs = [tiles for tiles in (plan.ifmap_tiles, plan.weight_tiles) if tiles is not None]
             efficiency, description = plan.work.efficiency, plan.description
-            busy_cycles = plan.work.busy_cycles
+            busy_cycles, loads, drain_cycles = plan.work.busy_cycles, plan.loads, plan.work.drain_cycles
         else:
             inputs = [plan.input_tiles] if plan.input_tiles is not None else []
-            efficiency, description, busy_cycles = 0.0, {"tiles": plan.tiles}, None
+            efficiency, description, busy_cycles, loads, drain_cycles = 0.0, {"tiles": plan.tiles}, None, None, 0
         return StageTiles(
             index=stage.index,
             name=stage.layer.name,

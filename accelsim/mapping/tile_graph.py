@@ -224,6 +224,10 @@ class StageTiles:
         Stage at whose end it is known whether this one runs; None where that is known from the start.
     closed
         Whether it does not run; what was fetched for it before that was known is wasted.
+    loads
+        Loads of the stationary operand that overlap with compute; None where they are part of the compute cycles.
+    drain_cycles
+        Cycles after the last step until its results have left the array, where they are no part of the step.
     """
 
     index: int
@@ -241,6 +245,8 @@ class StageTiles:
     busy_cycles: NDArray[np.float64] | None = None
     decided_by: int | None = None
     closed: bool = False
+    loads: StepLoads | None = None
+    drain_cycles: int = 0
 
 
 @dataclass(frozen=True)

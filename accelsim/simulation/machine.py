@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import simpy
 
 from accelsim.errors import DeadlockError
+from accelsim.simulation.array_loader import ArrayLoader
 from accelsim.simulation.progress_counter import ProgressCounter
 
 if TYPE_CHECKING:
@@ -39,6 +40,11 @@ class StageTiming:
     compute_cycles: int = 0
     wasted_bursts: int = 0
     stalls: dict[str, int] = field(default_factory=dict)
+
+    def stall(self, cause: str, cycles: int) -> None:
+        """Charge cycles of waiting, if any, to a cause."""
+        if cycles:
+            self.stalls[cause] = self.stalls.get(cause, 0) + cycles
 
 
 class _TileStream:
@@ -110,14 +116,20 @@ class _TileStream:
 class _StageRun:
     """One stage while it runs."""
 
-    __slots__ = ("drain_rank", "drained", "inputs", "open_in_set", "output", "stage", "streams")
+    __slots__ = (
+        "awaited", "drain_rank", "drained", "inputs", "loaded_from_ps", "loaded_operand", "open_in_set", "output",
+        "stage", "streams",
+    )  # fmt: skip
 
     def __init__(self, env: simpy.Environment, stage: StageTiles, buffers: dict[str, Buffer]) -> None:
         self.stage = stage
         self.inputs = {tiles.operand: _TileStream(env, tiles, buffers[tiles.buffer]) for tiles in stage.inputs}
         output = stage.output.tiles
         self.output = _TileStream(env, output, buffers[output.buffer])
+        self.loaded_operand = stage.loads.operand if stage.loads else None
+        self.loaded_from_ps: dict[int, int] = {}
         self.streams = [*self.inputs.values(), self.output]
+        self.awaited = [stream for stream in self.streams if stream.tiles.operand != self.loaded_operand]
         self.drained = ProgressCounter(env)
         order = stage.output.drain_order.tolist()
         self.drain_rank = [0] * len(order)
@@ -182,6 +194,9 @@ class Machine:
             if stage.kept_bits and not stage.closed:
                 self._kept_until.setdefault(stage.kept_until, []).append(stage)
         self._waits: dict[str, str] = {}
+        self._ended = ProgressCounter(env)
+        loads = [None if stage.closed else stage.loads for stage in stages]
+        self._loader = ArrayLoader(env, clock, loads, self._wait_for_operand, self._wait_for_stages, self._end_load)
         self.timings = [StageTiming() for _ in stages]
         self.finished = False
         self._drop_closed(None)
@@ -325,32 +340,94 @@ class Machine:
             drains = _tiles_by_step(run.stage.output.last_step.tolist())
             steps = [] if run.stage.closed else run.stage.compute_cycles.tolist()
             for step, cycles in enumerate(steps):
-                for stream in run.streams:
-                    while (tile := stream.missing_tile(step)) is not None:
-                        self._waits["compute"] = f"{stream.tiles.operand} tile {tile} of {run.stage.name}"
-                        yield stream.wait_for(tile, env.event())
+                for stream in run.awaited:
+                    yield from self._wait_for_tiles("compute", run, stream, step)
+                loads = self._loader.stages[number]
+                if loads is not None:
+                    self._waits["compute"] = f"step {step} of {run.stage.name} to be loaded"
+                    yield from self._loader.wait_for(loads, step)
                 start = max(cycle, clock.cycle_at(int(env.now)))
-                if start > cycle:
-                    cause = _last_arrival(run, step)
-                    timing.stalls[cause] = timing.stalls.get(cause, 0) + start - cycle
+                self._charge_wait(number, step, cycle, start)
                 cycle = start + cycles
                 timing.compute_cycles += cycles
                 begin, end = clock.ps_of(start), clock.ps_of(cycle)
-                if end > env.now:
-                    self._waits["compute"] = f"step {step} of {run.stage.name} to end"
-                    yield env.timeout(end - int(env.now))
+                self._waits["compute"] = f"step {step} of {run.stage.name} to end"
+                if loads is not None:
+                    timing.compute_cycles -= loads.exposed_cycles[step]
+                    timing.stall(loads.stall, loads.exposed_cycles[step])
+                    yield from self._until(start + loads.handover_cycles[step])
+                    self._loader.hand_over(loads, step)
+                yield from self._until(cycle)
                 if cycles:
                     self._trace.add(unit, number, step, begin, end, 0)
                 self._finish_step(number, run, step, cycle, drains.get(step, ()))
             timing.end_cycle = cycle
+            if run.stage.drain_cycles and not run.stage.closed:
+                self._waits["compute"] = f"the results of {run.stage.name} to leave the array"
+                cycle += run.stage.drain_cycles
+                timing.stall("array_drain", run.stage.drain_cycles)
+                yield from self._until(cycle)
             self._waits["compute"] = ""
             self._release_kept(number)
+            self._ended.finish(number)
             self._stage_ended(number)
             if number in self._decided:
                 env.process(self._decide(number))
         self.finished = True
 
     def _decide(self, number: int) -> Generator[simpy.Event, None, None]:
+    def _until(self, cycle: int) -> Generator[simpy.Event, None, None]:
+        """Wait until a cycle begins, unless it has."""
+        time_ps = self._clock.ps_of(cycle)
+        if time_ps > self._env.now:
+            yield self._env.timeout(time_ps - int(self._env.now))
+
+    def _wait_for_tiles(
+        self, who: str, run: _StageRun, stream: _TileStream, step: int
+    ) -> Generator[simpy.Event, None, None]:
+        """Wait until the tiles of one operand that a step needs are there."""
+        while (tile := stream.missing_tile(step)) is not None:
+            self._waits[who] = f"{stream.tiles.operand} tile {tile} of {run.stage.name}"
+            yield stream.wait_for(tile, self._env.event())
+
+    def _charge_wait(self, number: int, step: int, since: int, until: int) -> None:
+        """Charge the cycles before a step to what came last, those after it to the load into the array."""
+        run, timing, loads = self._runs[number], self.timings[number], self._loader.stages[number]
+        if until == since:
+            return
+        arrival_ps, cause = _last_arrival(run, step)
+        arrival = until
+        if loads is not None and step in loads.number:
+            arrival = min(max(self._clock.cycle_at(max(arrival_ps, 0)), since), until)
+            timing.stall(loads.stall, until - arrival)
+        timing.stall(cause, arrival - since)
+
+    # -- loads into the array -------------------------------------------------------------------------------------
+
+    def _wait_for_stages(self, number: int) -> Generator[simpy.Event, None, None]:
+        """Wait until the stages before one have ended."""
+        if self._ended.value < number:
+            self._waits["loader"] = f"{self._runs[number - 1].stage.name} to end"
+            yield self._ended.reach(number)
+
+    def _wait_for_operand(self, number: int, step: int) -> Generator[simpy.Event, None, None]:
+        """Wait until the stationary operand of a step is in its buffer, and note when it came."""
+        run = self._runs[number]
+        stream = run.inputs.get(run.loaded_operand or "")
+        if stream is not None:
+            yield from self._wait_for_tiles("loader", run, stream, step)
+            run.loaded_from_ps[step] = stream.last_arrival(step)[0]
+        self._waits["loader"] = ""
+
+    def _end_load(self, number: int, step: int, begin_ps: int) -> None:
+        """Note a load; the room of an operand that is all in the array is free."""
+        run = self._runs[number]
+        self._trace.add(f"{run.loaded_operand} shift", number, step, begin_ps, int(self._env.now), 0)
+        stream = run.inputs.get(run.loaded_operand or "")
+        loads = self._loader.stages[number]
+        if stream is not None and loads is not None and loads.handover_cycles[step] == 0:
+            self._retire(stream, step)
+
         """Make known what a stage has decided, and drop what was fetched for stages that do not run."""
         if self._decision_cycles:
             yield self._env.timeout(self._clock.ps_of(self._decision_cycles))
@@ -368,11 +445,7 @@ class Machine:
     def _finish_step(self, number: int, run: _StageRun, step: int, cycle: int, drained: Sequence[int]) -> None:
         """Give back the input sets that the step was the last to use, send off the results that it completed."""
         for stream in run.inputs.values():
-            done = stream.retired.value
-            if done < len(stream.retire_step) and stream.retire_step[done] == step:
-                if released := int(stream.tiles.released_bits[done]):
-                    stream.buffer.give_back(released)
-                stream.retired.finish(done)
+            self._retire(stream, step)
         for tile in drained:
             if delay := int(run.stage.output.delay_cycles[tile]):
                 self._env.process(self._drain_at(cycle + delay, number, run, tile))
@@ -380,6 +453,15 @@ class Machine:
                 self._drain(number, run, tile)
 
     def _release_kept(self, number: int) -> None:
+    @staticmethod
+    def _retire(stream: _TileStream, step: int) -> None:
+        """Give back the room of a set that a step was the last to use."""
+        done = stream.retired.value
+        if done < len(stream.retire_step) and stream.retire_step[done] == step:
+            if released := int(stream.tiles.released_bits[done]):
+                stream.buffer.give_back(released)
+            stream.retired.finish(done)
+
         """Give back the feature maps kept on chip that this stage was the last to read."""
         for stage in self._kept_until.get(number, ()):
             self._buffers[stage.kept_in].give_back(stage.kept_bits)
@@ -422,11 +504,15 @@ def _tiles_by_step(steps: list[int]) -> dict[int, list[int]]:
     return tiles
 
 
-def _last_arrival(run: _StageRun, step: int) -> str:
-    """Cause of a stall: the operand whose tile for this step came last, or a lack of room for the output."""
-    stream = max(run.streams, key=lambda entry: entry.last_arrival(step)[0])
-    tile = stream.last_arrival(step)[1]
+def _last_arrival(run: _StageRun, step: int) -> tuple[int, str]:
+    """Time and cause of what a step waited for: the operand whose tile came last, or a lack of room for the output."""
+    stream = max(run.awaited, key=lambda entry: entry.last_arrival(step)[0])
+    arrival_ps, tile = stream.last_arrival(step)
+    loaded_ps = run.loaded_from_ps.get(step, -1)
+    if loaded_ps > arrival_ps:
+        return loaded_ps, f"{run.loaded_operand}_fetch"
     operand = stream.tiles.operand
     if operand != "psum":
-        return f"{operand}_fetch"
-    return "psum_fetch" if stream.tiles.fetch.offsets[tile] < stream.tiles.fetch.offsets[tile + 1] else "ofmap_drain"
+        return arrival_ps, f"{operand}_fetch"
+    fetched = stream.tiles.fetch.offsets[tile] < stream.tiles.fetch.offsets[tile + 1]
+    return arrival_ps, "psum_fetch" if fetched else "ofmap_drain"

@@ -12,7 +12,16 @@ from accelsim.result import PHASE_DTYPE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-COMPONENTS = ("ifmap fetch", "weight fetch", "psum fetch", "PE array", "vector unit", "ofmap drain")
+COMPONENTS = (
+    "ifmap fetch",
+    "weight fetch",
+    "psum fetch",
+    "PE array",
+    "vector unit",
+    "ofmap drain",
+    "weight shift",
+    "ifmap shift",
+)
 
 
 @dataclass

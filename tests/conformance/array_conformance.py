@@ -81,7 +81,12 @@ def systolic(dataflow: str) -> ArrayUnderTest:
     return ArrayUnderTest(f"systolic {dataflow}", keys, {"rows": 1, "cols": 1})
 
 
-ARRAYS = [systolic("WS"), systolic("OS"), systolic("IS")]
+def double_buffered(dataflow: str) -> ArrayUnderTest:
+    keys = {"kind": "double_buffered_systolic", "rows": 4, "cols": 3, "dataflow": dataflow, "clock_mhz": 500}
+    return ArrayUnderTest(f"double-buffered systolic {dataflow}", keys | {"operand_bits": 16}, {"rows": 1, "cols": 1})
+
+
+ARRAYS = [systolic("WS"), systolic("OS"), systolic("IS"), double_buffered("WS"), double_buffered("IS")]
 """One entry for each kind of array and dataflow."""
 
 

@@ -152,3 +152,160 @@ def run_product(dataflow: str, left: Matrix, right: Matrix, rows: int, cols: int
                 cycles += run.cycles
                 product[i : i + cols] += run.product.T
     return cycles, product
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One tile of the stationary operand (k, width), what streams past it (length, k), and when the tile is there."""
+
+    stationary: Matrix
+    streamed: Matrix
+    available: int = 0
+
+
+@dataclass(frozen=True)
+class FoldTimes:
+    """Cycle (from 0) in which a fold's tile begins to shift in, in which its first datum enters, and the one after."""
+
+    shift: int
+    begin: int
+    end: int
+
+
+class DoubleBufferedArray:
+    """An array whose elements hold two weights: one in use, one on its way down a chain.
+
+    The chain is shifted like any shift register, column c being c cycles late; but an element first lets its weight go
+    when the datum that takes it over is there. Row r therefore begins to shift r cycles after row 0, and all stop
+    together, when the last weight has entered.
+    """
+
+    def __init__(self, folds: list[Fold], rows: int, cols: int) -> None:
+        self.folds, self.rows, self.cols = folds, rows, cols
+        self.chain, self.held = np.zeros((rows, cols), np.int64), np.zeros((rows, cols), np.int64)
+        self.passing, self.passing_fold = np.zeros((rows, cols), np.int64), np.full((rows, cols), -1)
+        self.passing_first = np.zeros((rows, cols), bool)
+        self.sums, self.sums_fold = np.zeros((rows, cols), np.int64), np.full((rows, cols), -1)
+        self.products = [np.zeros((len(fold.streamed), cols), np.int64) for fold in folds]
+        self.out = [[0] * cols for _ in folds]
+        self.shift: list[int] = []
+        self.begin: list[int] = []
+        self.cycle = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all results have left."""
+        return all(min(done) == len(fold.streamed) for done, fold in zip(self.out, self.folds, strict=True))
+
+    def start_what_can(self) -> None:
+        """Let the next fold begin when its tile is in the chain, and the next tile when the fold before has begun."""
+        number = len(self.begin)
+        is_loaded = len(self.shift) > number and self.cycle >= self.shift[number] + self.rows
+        if is_loaded and (not number or self.cycle >= self.begin[-1] + len(self.folds[number - 1].streamed)):
+            self.begin.append(self.cycle)
+        number = len(self.shift)
+        if number == len(self.begin) < len(self.folds) and self.cycle >= self.folds[number].available:
+            self.shift.append(self.cycle)
+
+    def entering(self, row: int) -> tuple[int, bool, int]:
+        """Fold, whether it is its first, and value of the datum that enters a row from the left; row r is r late."""
+        for number, start in enumerate(self.begin):
+            vector = self.cycle - start - row
+            if 0 <= vector < len(self.folds[number].streamed):
+                data = self.folds[number].streamed[vector]
+                return number, vector == 0, int(data[row]) if row < len(data) else 0
+        return -1, False, 0
+
+    def shifted(self, row: int, col: int) -> int:
+        """What the chain of an element holds next; column c is c cycles late."""
+        for number, start in enumerate(self.shift):
+            step, tile = self.cycle - start - col, self.folds[number].stationary
+            if row <= step < self.rows:
+                entering = self.rows - 1 - step
+                inside = entering < tile.shape[0] and col < tile.shape[1]
+                from_top = int(tile[entering, col]) if inside else 0
+                return int(self.chain[row - 1, col]) if row else from_top
+        return int(self.chain[row, col])
+
+    def step(self) -> None:
+        """One cycle: every register takes what its neighbours' held."""
+        self.start_what_can()
+        chain, passing, sums = np.zeros_like(self.chain), np.zeros_like(self.passing), np.zeros_like(self.sums)
+        passing_fold, sums_fold = np.full_like(self.passing_fold, -1), np.full_like(self.sums_fold, -1)
+        passing_first = np.zeros_like(self.passing_first)
+        for row in range(self.rows):
+            for col in range(self.cols):
+                fold, first, operand = self.entering(row) if not col else (
+                    self.passing_fold[row, col - 1], self.passing_first[row, col - 1], self.passing[row, col - 1]
+                )  # fmt: skip
+                if first:
+                    self.held[row, col] = self.chain[row, col]  # as it was when the cycle before ended
+                above, above_fold = (self.sums[row - 1, col], self.sums_fold[row - 1, col]) if row else (0, fold)
+                assert fold == above_fold, "operand and sum have to meet"
+                chain[row, col] = self.shifted(row, col)
+                passing[row, col], passing_fold[row, col], passing_first[row, col] = operand, fold, first
+                sums[row, col], sums_fold[row, col] = above + operand * self.held[row, col], fold
+        self.chain, self.passing, self.passing_fold, self.passing_first = chain, passing, passing_fold, passing_first
+        self.sums, self.sums_fold = sums, sums_fold
+        for col in range(self.cols):
+            fold = sums_fold[self.rows - 1, col]
+            if fold >= 0:
+                self.products[fold][self.out[fold][col], col] = sums[self.rows - 1, col]
+                self.out[fold][col] += 1
+        self.cycle += 1
+
+
+def run_double_buffered(folds: list[Fold], rows: int, cols: int) -> tuple[int, list[Matrix], list[FoldTimes]]:
+    """Folds one behind the other on a double-buffered array: all cycles, the product of each fold and its times."""
+    array = DoubleBufferedArray(folds, rows, cols)
+    while not array.is_done:
+        array.step()
+    products = [made[:, : fold.stationary.shape[1]] for made, fold in zip(array.products, folds, strict=True)]
+    times = [
+        FoldTimes(shift, begin, begin + len(fold.streamed))
+        for shift, begin, fold in zip(array.shift, array.begin, folds, strict=True)
+    ]
+    return array.cycle, products, times
+
+
+def parts_of(values: Matrix, bits: int, parts: int) -> list[Matrix]:
+    """Cut integers into parts of `bits` bits, the lowest first; the last one carries the sign."""
+    low = [(values >> (bits * part)) & (2**bits - 1) for part in range(parts - 1)]
+    return [*low, values >> (bits * (parts - 1))]
+
+
+def double_buffered_folds(
+    dataflow: str, left: Matrix, right: Matrix, rows: int, cols: int, bits: int, parts: tuple[int, int]
+) -> tuple[list[Fold], list[tuple[slice, slice, int]]]:
+    """Folds of ``left (m, k) @ right (k, n)``, and where in the product each adds what, shifted left by how much.
+
+    `parts` are those of the stationary and of the streaming operand, of `bits` bits each.
+    """
+    (m, k), n = left.shape, right.shape[1]
+    folds, places = [], []
+    for depth in range(0, k, rows):
+        inputs, weights = left[:, depth : depth + rows], right[depth : depth + rows]
+        stationary, streaming = (weights, inputs) if dataflow == "WS" else (inputs.T, weights.T)
+        for side in range(0, n if dataflow == "WS" else m, cols):
+            tile = stationary[:, side : side + cols]
+            for index, part in enumerate(parts_of(tile, bits, parts[0])):
+                pieces = parts_of(streaming, bits, parts[1])
+                interleaved = np.stack(pieces, axis=1).reshape(-1, streaming.shape[1])
+                folds.append(Fold(part, interleaved))
+                across, along = slice(0, len(streaming)), slice(side, side + tile.shape[1])
+                places.append((across, along, bits * index))
+    return folds, places
+
+
+def run_double_buffered_product(
+    dataflow: str, left: Matrix, right: Matrix, rows: int, cols: int, bits: int = 64, parts: tuple[int, int] = (1, 1)
+) -> tuple[int, Matrix]:
+    """The product ``left (m, k) @ right (k, n)``: all cycles, and the matrix as the accumulators add it up."""
+    folds, places = double_buffered_folds(dataflow, left, right, rows, cols, bits, parts)
+    cycles, products, _ = run_double_buffered(folds, rows, cols)
+    shape = (len(left), right.shape[1]) if dataflow == "WS" else (right.shape[1], len(left))
+    total = np.zeros(shape, np.int64)
+    for (across, along, shift), partial in zip(places, products, strict=True):
+        for index in range(parts[1]):
+            total[across, along] += partial[index :: parts[1]] << (shift + bits * index)
+    return cycles, total if dataflow == "WS" else total.T

@@ -1,0 +1,295 @@
+"""A systolic array whose elements hold their stationary operand twice, so that the next tile shifts in during a fold.
+
+The matrix unit of the first TPU (Jouppi et al., "In-datacenter performance analysis of a tensor processing unit", ISCA
+2017, section 2): one tile is used while another is shifted in, row after row. The shift follows the wave of the operand
+that streams: an element takes over its new weight when the first datum of the next fold reaches it, and from then on
+the chain of weights may move on. A fold therefore follows the one before after as many cycles as data stream, or as
+rows shift, whichever is more. The closed forms here are those of a stepper in the tests, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from accelsim.config.pe_array import PeArrayConfig
+from accelsim.mapping.array_costs import PLAIN, ArrayWork, Loading, StoredForm
+from accelsim.mapping.dataflow import DATAFLOWS, DIMS
+from accelsim.units import ceil_div
+from accelsim.workload.operators import Conv, MatMul
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from accelsim.config.schema import HardwareConfig
+    from accelsim.mapping.array_costs import ArrayLayer, Folding
+    from accelsim.mapping.blocks import BlockSequence
+    from accelsim.mapping.dataflow import Dataflow, Dim
+    from accelsim.workload.operand_data import OperandData
+
+
+class DoubleBufferedSystolicConfig(PeArrayConfig):
+    """A two-dimensional array that computes with one copy of the stationary operand and shifts in the next."""
+
+    kind: Literal["double_buffered_systolic"] = "double_buffered_systolic"
+    rows: int = Field(ge=1, le=65_536)
+    """Processing elements along the side that the k dimension enters; a shift takes as many cycles."""
+    cols: int = Field(ge=1, le=65_536)
+    """Processing elements along the other side."""
+    dataflow: Literal["WS", "IS"] = "WS"
+    """Which operand stays in the elements: weight or input stationary."""
+    multiplier_bits: int | None = Field(default=None, ge=1, le=64)
+    """Bits of an operand that a multiplier takes; wider operands pass in parts. Left out: all `operand_bits`."""
+    whole_weight_tiles: bool = False
+    """Whether weights lie in DRAM and travel in tiles of the whole array, filled up with zeros; needs WS."""
+
+    @model_validator(mode="after")
+    def _tiles_are_of_weights(self) -> DoubleBufferedSystolicConfig:
+        if self.whole_weight_tiles and self.dataflow != "WS":
+            message = f"whole_weight_tiles = true needs dataflow = WS, not {self.dataflow}"
+            raise ValueError(message)
+        return self
+
+    @property
+    def elements(self) -> int:
+        """Processing elements, each of which multiplies and accumulates once a cycle."""
+        return self.rows * self.cols
+
+    def build(self, hardware: HardwareConfig) -> DoubleBufferedSystolic:  # noqa: ARG002 - the rest does not matter
+        """Build the array."""
+        return DoubleBufferedSystolic(self)
+
+
+@dataclass(frozen=True)
+class DoubleBufferedSystolic:
+    """The array."""
+
+    config: DoubleBufferedSystolicConfig
+
+    def costs(self, layer: ArrayLayer) -> DoubleBufferedCosts:
+        """What a layer costs."""
+        config, flow = self.config, DATAFLOWS[self.config.dataflow]
+        narrow = config.multiplier_bits or config.operand_bits
+        parts = {"ifmap": ceil_div(layer.ifmap_bits, narrow), "weight": ceil_div(layer.weight_bits, narrow)}
+        stationary, streaming = ("weight", "ifmap") if flow.stream_dim == "m" else ("ifmap", "weight")
+        return DoubleBufferedCosts(
+            layer=layer,
+            flow=flow,
+            rows=config.rows,
+            cols=config.cols,
+            stationary=stationary,
+            stationary_parts=parts[stationary],
+            streaming_parts=parts[streaming],
+            whole_weight_tiles=config.whole_weight_tiles and not isinstance(layer.operator, MatMul),
+        )
+
+    def feature_map_form(self, data: OperandData, bits: int) -> StoredForm:  # noqa: ARG002 - nothing is compressed
+        """Feature maps are stored as they are."""
+        return PLAIN
+
+
+@dataclass(frozen=True)
+class DoubleBufferedCosts:
+    """Costs of a layer; they depend on its extents and widths alone.
+
+    Parameters
+    ----------
+    layer
+        What is computed.
+    flow, rows, cols
+        What lies where, on how many elements.
+    stationary
+        Operand that stays: ``weight`` or ``ifmap``.
+    stationary_parts, streaming_parts
+        Parts that an operand is cut into where it is wider than a multiplier: those of the stationary one are folds of
+        their own, those of the streaming one stream one after the other.
+    whole_weight_tiles
+        Whether weights are stored in tiles of the whole array.
+    """
+
+    layer: ArrayLayer
+    flow: Dataflow
+    rows: int
+    cols: int
+    stationary: str
+    stationary_parts: int
+    streaming_parts: int
+    whole_weight_tiles: bool
+
+    @property
+    def folding(self) -> Folding | None:
+        """Not the array that the compiled search knows: that one does not overlap its loads."""
+        return None
+
+    @property
+    def completes_sums(self) -> bool:
+        """All sums pass through the accumulators, at their width."""
+        return False
+
+    @property
+    def weight_form(self) -> StoredForm:
+        """Weights are stored as they are, or with the zeros that fill their tiles up."""
+        dims = self.layer.dims
+        if not self.whole_weight_tiles:
+            return PLAIN
+        padded = int(self._padded(dims.n, dims.k))
+        return PLAIN if padded == dims.n * dims.k else StoredForm(dram_share=padded / (dims.n * dims.k))
+
+    def _padded(self, n: NDArray[np.int64] | int, k: NDArray[np.int64] | int) -> NDArray[np.int64]:
+        """Weights and zeros of blocks of n filters and k weights each, in whole tiles."""
+        tiles: NDArray[np.int64] = np.asarray(-(-n // self.cols) * -(-k // self.rows))
+        return tiles * (self.rows * self.cols)
+
+    def block_sizes(self, dim: Dim) -> Sequence[int] | None:
+        """Whole folds along rows and columns; also whole channels and small blocks if weights need no whole tiles."""
+        if dim == self.flow.stream_dim == "m":
+            return None
+        extent: int = getattr(self.layer.dims, dim)
+        sizes, operator = {extent}, self.layer.operator
+        units = {self.flow.row_dim: {self.rows}, self.flow.col_dim: {self.cols}}.get(dim, set())
+        if not self.whole_weight_tiles:
+            taps = operator.window.kernel[0] * operator.window.kernel[1] if isinstance(operator, Conv) else 1
+            units |= {1, taps} if dim == "k" else {1}
+        for unit in units:
+            size = unit
+            while size < extent:
+                sizes.add(size)
+                size *= 2
+        return sorted(sizes)
+
+    def _folds(
+        self, groups: NDArray[np.int64], extent: dict[str, NDArray[np.int64]]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Folds of blocks, and the cycles in which data stream through each."""
+        folds = groups * -(-extent[self.flow.row_dim] // self.rows) * -(-extent[self.flow.col_dim] // self.cols)
+        return folds * self.stationary_parts, extent[self.flow.stream_dim] * self.streaming_parts
+
+    def estimated_cycles(
+        self, groups: NDArray[np.int64], m: NDArray[np.int64], n: NDArray[np.int64], k: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Cycles of blocks amid a long sequence; more than exact where what the array holds is used on."""
+        folds, streaming = self._folds(groups, {"m": m, "n": n, "k": k})
+        cycles: NDArray[np.int64] = folds * np.maximum(streaming, self.rows)
+        return cycles
+
+    def weight_tile_bits(self, blocks: BlockSequence) -> NDArray[np.int64] | None:
+        """Bits of each tile where it is filled up with zeros."""
+        if self.weight_form is PLAIN:
+            return None
+        n, k = (blocks.block_extent(dim, np.arange(blocks.trips[dim])) for dim in ("n", "k"))
+        groups = blocks.group_extent(np.arange(blocks.group_trips))
+        bits: NDArray[np.int64] = groups[:, None, None] * self._padded(n[:, None], k) * self.layer.weight_bits
+        return bits
+
+    def work(self, blocks: BlockSequence) -> ArrayWork:
+        """Each operand passes the array's edge once per fold of the dimension that it lacks."""
+        return _Unrolled(self, blocks).work()
+
+
+@dataclass(frozen=True)
+class _Unrolled:
+    """A layer, cut into blocks."""
+
+    costs: DoubleBufferedCosts
+    blocks: BlockSequence
+
+    @cached_property
+    def _folds(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return self.costs._folds(self.blocks.block_groups, self.blocks.extents_per_block)  # noqa: SLF001 - its other half
+
+    @cached_property
+    def _goes_on(self) -> NDArray[np.bool_]:
+        """Per block whether it uses the very tile that the block before has left in the array."""
+        flow, index, folds = self.costs.flow, self.blocks.index_per_block, self._folds[0]
+        same = np.zeros(len(folds), bool)
+        keys = (self.blocks.group_per_block, index[flow.row_dim], index[flow.col_dim])
+        same[1:] = np.logical_and.reduce([key[1:] == key[:-1] for key in keys])
+        goes_on: NDArray[np.bool_] = same & (folds == 1)
+        return goes_on
+
+    @property
+    def _loading(self) -> Loading:
+        folds, streaming = self._folds
+        between: NDArray[np.int64] = np.maximum(streaming, self.costs.rows)
+        return Loading(
+            operand=self.costs.stationary,
+            lead_cycles=np.where(self._goes_on, 0, self.costs.rows),
+            handover_cycles=(folds - 1) * between,
+            exposed_cycles=(folds - 1) * (between - streaming),
+        )
+
+    def work(self) -> ArrayWork:
+        """What the array does."""
+        costs, layer, loading = self.costs, self.costs.layer, self._loading
+        streaming = self._folds[1]
+        drain = costs.flow.epilogue_cycles(costs.rows, costs.cols)
+        bits = {"ifmap": layer.ifmap_bits, "weight": layer.weight_bits, "psum": layer.psum_bits}
+        passes = {operand: int(per_block.sum()) * bits[operand] for operand, per_block in self._passes.items()}
+        results = layer.dims.groups * layer.dims.m * layer.dims.n * layer.psum_bits
+        return ArrayWork(
+            cycles=loading.handover_cycles + streaming,
+            cycles_behind=np.full(len(streaming), drain),
+            macs=layer.dims.macs,
+            efficiency=self._efficiency,
+            read_bits={
+                "ifmap": passes["ifmap"],
+                "weight": passes["weight"],
+                "psum": passes["psum"] - results,  # added to in place, but for the first fold of each sum
+            },
+            written_bits={"psum": passes["psum"]},
+            register_file_bits=layer.dims.macs * self._register_bits_per_mac,
+            busy_cycles=self._busy_cycles,
+            loading=loading,
+            drain_cycles=drain,
+        )
+
+    @cached_property
+    def _passes(self) -> dict[str, NDArray[np.int64]]:
+        """Per block the elements of each operand that pass the edge of the array."""
+        extent, groups = self.blocks.extents_per_block, self.blocks.block_groups
+        along = {self.costs.flow.row_dim: self.costs.rows, self.costs.flow.col_dim: self.costs.cols}
+        folds = {dim: -(-extent[dim] // along[dim]) if dim in along else np.ones_like(groups) for dim in DIMS}
+        passes = {
+            "ifmap": groups * extent["m"] * extent["k"] * folds["n"],
+            "weight": groups * extent["n"] * extent["k"] * folds["m"],
+            "psum": groups * extent["m"] * extent["n"] * folds["k"],
+        }
+        if self.costs.whole_weight_tiles:
+            passes["weight"] = groups * self.costs._padded(extent["n"], extent["k"])  # noqa: SLF001 - its other half
+        passes[self.costs.stationary] = passes[self.costs.stationary] * ~self._goes_on
+        return passes
+
+    @property
+    def _efficiency(self) -> float:
+        """Share of the cycles times elements in which data stream that some product uses."""
+        folds, streaming = self._folds
+        held = int((folds * streaming).sum()) * self.costs.rows * self.costs.cols
+        return self.costs.layer.dims.macs * self.costs.stationary_parts * self.costs.streaming_parts / held
+
+    @property
+    def _busy_cycles(self) -> NDArray[np.float64]:
+        """Each element works in as many cycles as data stream past it, in the folds that reach it."""
+        blocks, flow, dims = self.blocks, self.costs.flow, self.costs.layer.dims
+        reached = []
+        for dim, side in ((flow.row_dim, self.costs.rows), (flow.col_dim, self.costs.cols)):
+            extents = blocks.block_extent(dim, np.arange(blocks.trips[dim]))
+            whole, rest = int((extents // side).sum()), extents % side
+            reached.append(whole + (rest[:, None] > np.arange(side)).sum(axis=0))
+        streamed = dims.groups * blocks.extents[flow.stream_dim]
+        streamed *= self.costs.stationary_parts * self.costs.streaming_parts
+        busy: NDArray[np.float64] = np.outer(*reached) * float(streamed)
+        return busy
+
+    @property
+    def _register_bits_per_mac(self) -> int:
+        """The operand that passes and the sum are read and written, the stationary one is read."""
+        layer = self.costs.layer
+        passing = layer.ifmap_bits if self.costs.stationary == "weight" else layer.weight_bits
+        staying = layer.weight_bits if self.costs.stationary == "weight" else layer.ifmap_bits
+        return 2 * passing + 2 * layer.psum_bits + staying
