@@ -269,6 +269,8 @@ class _NetworkMapper:
             mapping_efficiency=efficiency,
             mapping=description | {"kept_on_chip": kept},
             busy_cycles=busy_cycles,
+            loads=loads,
+            drain_cycles=drain_cycles,
         )
 
 

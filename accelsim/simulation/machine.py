@@ -350,32 +350,31 @@ class Machine:
                 self._charge_wait(number, step, cycle, start)
                 cycle = start + cycles
                 timing.compute_cycles += cycles
-                begin, end = clock.ps_of(start), clock.ps_of(cycle)
                 self._waits["compute"] = f"step {step} of {run.stage.name} to end"
                 if loads is not None:
                     timing.compute_cycles -= loads.exposed_cycles[step]
                     timing.stall(loads.stall, loads.exposed_cycles[step])
                     yield from self._until(start + loads.handover_cycles[step])
                     self._loader.hand_over(loads, step)
+                begin, end = clock.ps_of(start), clock.ps_of(cycle)
                 yield from self._until(cycle)
                 if cycles:
                     self._trace.add(unit, number, step, begin, end, 0)
                 self._finish_step(number, run, step, cycle, drains.get(step, ()))
-            timing.end_cycle = cycle
             if run.stage.drain_cycles and not run.stage.closed:
                 self._waits["compute"] = f"the results of {run.stage.name} to leave the array"
                 cycle += run.stage.drain_cycles
                 timing.stall("array_drain", run.stage.drain_cycles)
                 yield from self._until(cycle)
+            timing.end_cycle = cycle
             self._waits["compute"] = ""
-            self._release_kept(number)
             self._ended.finish(number)
+            self._release_kept(number)
             self._stage_ended(number)
             if number in self._decided:
                 env.process(self._decide(number))
         self.finished = True
 
-    def _decide(self, number: int) -> Generator[simpy.Event, None, None]:
     def _until(self, cycle: int) -> Generator[simpy.Event, None, None]:
         """Wait until a cycle begins, unless it has."""
         time_ps = self._clock.ps_of(cycle)
@@ -428,6 +427,7 @@ class Machine:
         if stream is not None and loads is not None and loads.handover_cycles[step] == 0:
             self._retire(stream, step)
 
+    def _decide(self, number: int) -> Generator[simpy.Event, None, None]:
         """Make known what a stage has decided, and drop what was fetched for stages that do not run."""
         if self._decision_cycles:
             yield self._env.timeout(self._clock.ps_of(self._decision_cycles))
@@ -452,7 +452,6 @@ class Machine:
             else:
                 self._drain(number, run, tile)
 
-    def _release_kept(self, number: int) -> None:
     @staticmethod
     def _retire(stream: _TileStream, step: int) -> None:
         """Give back the room of a set that a step was the last to use."""
@@ -462,6 +461,7 @@ class Machine:
                 stream.buffer.give_back(released)
             stream.retired.finish(done)
 
+    def _release_kept(self, number: int) -> None:
         """Give back the feature maps kept on chip that this stage was the last to read."""
         for stage in self._kept_until.get(number, ()):
             self._buffers[stage.kept_in].give_back(stage.kept_bits)
