@@ -296,12 +296,17 @@ def _best_levels(
 
 
 @kernel
+def _count_trips(p, sizes, trips):
+    for dim in range(3):
+        trips[dim] = _ceil(p["extents"][dim], sizes[dim])
+
+
+@kernel
 def candidate_cost(record, order, sizes, channels, pixels, group_size, levels, estimated):
     """Figures of one tiling: cycles; bytes of ifmap, weights, results and partial sums; bits held by each operand."""
     p = record[0]
     trips = np.empty(3, np.int64)
-    for dim in range(3):
-        trips[dim] = _ceil(p["extents"][dim], sizes[dim])
+    _count_trips(p, sizes, trips)
     group_trips = _ceil(p["groups"], group_size)
     compute, continues = estimated, False
     if p["stream_dim"] >= 0:
@@ -368,8 +373,7 @@ def best_tiling(
                 n_size = n_sizes[i_n]
                 for im in range(len(m_sizes)):
                     sizes[0], sizes[1], sizes[2] = m_sizes[im], n_size, k_sizes[ik]
-                    for dim in range(3):
-                        trips[dim] = _ceil(p["extents"][dim], sizes[dim])
+                    _count_trips(p, sizes, trips)
                     if g_size > 1 and (trips[1] > 1 or trips[2] > 1):
                         continue  # several groups in a block lie side by side only where each is whole
                     groups = (_ceil(p["groups"], g_size), g_size)
