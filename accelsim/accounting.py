@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from accelsim import __version__
 from accelsim.energy.model import EnergyByAction, EnergyModel, add_energies, component_totals
 from accelsim.hardware.dram.power import energy_pj as dram_energy_pj
 from accelsim.hardware.ideal_memory import IdealMemory
+from accelsim.mapping.tile_graph import Activity
 from accelsim.result import (
     TRAFFIC_DTYPE,
     DramResult,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from accelsim.hardware.dram.read_errors import ReadErrors
     from accelsim.mapping.network import NetworkMapping
     from accelsim.mapping.tile_graph import StageTiles
+    from accelsim.simulation.machine import StageTiming
     from accelsim.simulation.simulator import Simulation
     from accelsim.workload.graph import Layer, LayerGraph
 
@@ -70,8 +73,8 @@ class Account:
     def _energy_model(self) -> EnergyModel:
         return EnergyModel(self.config, self.table)
 
-    def result(self, seed: int) -> RunResult:
-        """Return the record of the run."""
+    def result(self, seed: int, *, with_profile: bool = True) -> RunResult:
+        """Return the record of the run, with or without what happened when."""
         layers, energies = self._layers()
         graph, config = self.mapping.graph, self.config
         config_hash = self._config_hash()
@@ -95,7 +98,7 @@ class Account:
             energy_pj=add_energies(energies),
             dram=self._dram(int(flips.sum())),
             layer_results=tuple(layers),
-            profile=self._profile(flips),
+            profile=self._profile(flips) if with_profile else None,
             resolved_config=config.resolved(),
         )
 
@@ -128,7 +131,8 @@ class Account:
 
     def _riding_layer(self, layer: Layer, carrier: str | None) -> tuple[LayerResult, EnergyByAction]:
         """Result of a layer that takes no time of its own."""
-        operations = self.mapping.graph.vector_operations(layer) if carrier else 0
+        skipped = carrier in self._skipped
+        operations = self.mapping.graph.vector_operations(layer) if carrier and not skipped else 0
         energy = self._energy_model.vector_energy(operations)
         by_component = component_totals(energy)
         result = LayerResult(
@@ -145,6 +149,7 @@ class Account:
             dram_write_bytes=0,
             energy_pj=sum(by_component.values()),
             energy_by_component=by_component,
+            skipped_fraction=float(skipped),
             mapping={"fused_into": carrier} if carrier else {"addresses_only": True},
         )
         return result, energy
@@ -157,8 +162,9 @@ class Account:
         tail = end - timing.end_cycle
         if tail:
             stalls["ofmap_drain"] = stalls.get("ofmap_drain", 0) + tail
-        read, written = _dram_bytes(stage)
-        energy = self._energy_model.stage_energy(stage.activity, self._dram_energy(index), self._span_ps(index))
+        read, written = self._dram_bytes(index)
+        activity = _wasted_activity(stage, timing) if stage.closed else stage.activity
+        energy = self._energy_model.stage_energy(activity, self._dram_energy(index), self._span_ps(index))
         by_component = component_totals(energy)
         macs = self.mapping.graph.dense_macs(layer)
         result = LayerResult(
@@ -175,9 +181,28 @@ class Account:
             dram_write_bytes=written,
             energy_pj=sum(by_component.values()),
             energy_by_component=by_component,
+            skipped_fraction=float(layer.name in self._skipped),
+            wasted_dram_bytes=sum(timing.wasted_bytes.values()),
             mapping=stage.mapping,
         )
         return result, energy
+
+    @cached_property
+    def _skipped(self) -> set[str]:
+        """Layers that do not run, or whose place a move takes."""
+        return {
+            stage.name
+            for stage, planned in zip(self.mapping.tiles, self.mapping.stages, strict=True)
+            if stage.closed or stage.mapping.get("stands_for") == planned.layer.name
+        }
+
+    def _dram_bytes(self, index: int) -> tuple[int, int]:
+        """Bytes that a stage reads from and writes to DRAM: by its mapping, or, where it is closed, those in vain."""
+        stage = self.mapping.tiles[index]
+        if stage.closed:
+            return sum(self.simulation.timings[index].wasted_bytes.values()), 0
+        read = sum(int(tiles.fetch.tile_bytes.sum()) for tiles in (*stage.inputs, stage.output.tiles))
+        return read, int(stage.output.drain.tile_bytes.sum())
 
     def _span_cycles(self, index: int) -> tuple[int, int]:
         """Cycles from the end of the stage before to the end of this one, the last drain included in the last."""
@@ -196,7 +221,7 @@ class Account:
         activity, memory = self.simulation.dram_activity, self.simulation.memory
         if activity is None or isinstance(memory, IdealMemory):
             per_byte = self.table.dram_pj_per_bit * BITS_PER_BYTE
-            read, written = _dram_bytes(self.mapping.tiles[index])
+            read, written = self._dram_bytes(index)
             return {"read": read * per_byte, "write": written * per_byte}
         since = activity[index] - activity[index - 1] if index else activity[index]
         return dram_energy_pj(since, memory.spec)
@@ -284,10 +309,14 @@ class Account:
         return traffic[traffic["time_ps"] <= self.simulation.end_ps]
 
 
-def _dram_bytes(stage: StageTiles) -> tuple[int, int]:
-    """Bytes that a stage reads from and writes to DRAM; they follow from the mapping alone."""
-    read = sum(int(tiles.fetch.tile_bytes.sum()) for tiles in (*stage.inputs, stage.output.tiles))
-    return read, int(stage.output.drain.tile_bytes.sum())
+def _wasted_activity(stage: StageTiles, timing: StageTiming) -> Activity:
+    """What was done on chip for a stage that then did not run: its tiles were written into their buffers."""
+    buffer_of = {tiles.operand: tiles.buffer for tiles in stage.inputs}
+    written: dict[str, int] = {}
+    for operand, wasted in timing.wasted_bytes.items():
+        name = buffer_of[operand]
+        written[name] = written.get(name, 0) + wasted * BITS_PER_BYTE
+    return Activity(sram_write_bits=written, interconnect_bits=sum(written.values()))
 
 
 def _run_id(config: HardwareConfig, graph: LayerGraph, config_hash: str, seed: int) -> str:
@@ -299,6 +328,8 @@ def _run_id(config: HardwareConfig, graph: LayerGraph, config_hash: str, seed: i
         "seed": seed,
         "version": __version__,
     }
+    if graph.annotations.skip is not None:
+        content["skip"] = graph.annotations.skip.digest
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
     words = (f"{graph.name}-{config.name}").lower()
     safe = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in words)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from accelsim.accounting import Account
 from accelsim.config.loader import load_hardware, origin, seen_from
@@ -17,6 +18,8 @@ from accelsim.hardware.pe_array import build_array
 from accelsim.mapping.layer_tiler import MemoryInterface
 from accelsim.mapping.network import map_network
 from accelsim.numerics.accuracy_request import AccuracyRequest
+from accelsim.samples import run_samples
+from accelsim.simulation.closed_form import estimate_stages
 from accelsim.simulation.simulator import run_stages
 from accelsim.units import BYTES_PER_GB
 from accelsim.workload.loader import load_workload
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.layer_tiler import TilingSolutions
+    from accelsim.mapping.network import NetworkMapping
     from accelsim.result import RunResult
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.image_files import LabelledImages
@@ -45,6 +49,7 @@ def simulate(
     data: str | Path | None = None,
     progress: Callable[[str, float], None] | None = None,
     solutions: TilingSolutions | None = None,
+    fidelity: Literal["full", "estimate"] = "full",
 ) -> RunResult:
     """Simulate a network on a machine.
 
@@ -68,6 +73,9 @@ def simulate(
         Called with the name of the stage of work and the share of it that is done.
     solutions
         Tilings that are known from before; those that are found are added.
+    fidelity
+        ``full`` simulates; ``estimate`` computes a closed form of the same mapping, which is quicker and knows nothing
+        of what events decide.
 
     Returns
     -------
@@ -99,9 +107,23 @@ def simulate(
     mapping = map_network(
         graph, config, memory_interface(config, dram), array, _part_of(progress, "mapping"), solutions
     )
-    simulation = run_stages(mapping.tiles, config, _part_of(progress, "simulation"))
     peak_gb_per_s = _peak_bandwidth(config, dram)
-    result = Account(config, table, dram.spec.device, mapping, simulation, errors, peak_gb_per_s).result(seed)
+
+    def run(
+        mapped: NetworkMapping, report: Callable[[float], None] | None = None, *, with_profile: bool = True
+    ) -> RunResult:
+        if fidelity == "estimate":
+            simulation = estimate_stages(mapped.tiles, config)
+        else:
+            simulation = run_stages(mapped.tiles, config, report)
+        account = Account(config, table, dram.spec.device, mapped, simulation, errors, peak_gb_per_s)
+        return account.result(seed, with_profile=with_profile)
+
+    simulating = _part_of(progress, "simulation")
+    skip = graph.annotations.skip
+    if skip is not None:
+        return run_samples(mapping, skip, partial(run, with_profile=False), run, simulating)
+    result = run(mapping, simulating)
     if images is None:
         return result
     from accelsim.numerics.run_accuracy import measure_run

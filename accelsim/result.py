@@ -25,9 +25,11 @@ SCHEMA = 1
 ENERGY_COMPONENTS = ("pe_array", "vector_unit", "register_file", "sram", "interconnect", "dram", "leakage")
 STALL_CAUSES = (
     "ifmap_fetch", "weight_fetch", "psum_fetch", "ofmap_drain", "weight_shift", "ifmap_shift", "array_drain",
+    "cache_miss", "late_prefetch",
 )  # fmt: skip
 """What the compute units can wait for: data that has not arrived, room for results that has not been drained, a
-stationary operand that is still shifting into the array, results that have not left it."""
+stationary operand that is still shifting into the array, results that have not left it, lines that no cache had, and
+lines that were fetched ahead, but not early enough."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class LayerResult:
     energy_by_component: dict[str, float]
     skipped_fraction: float = 0.0
     mapping: dict[str, Any] = field(default_factory=dict)
+    wasted_dram_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -161,12 +164,60 @@ class Distribution:
 
 
 @dataclass(frozen=True)
+class Histogram:
+    """A quantity counted in bins.
+
+    Parameters
+    ----------
+    edges
+        Borders of the bins, one more than there are bins.
+    counts
+        Samples in each; the last one holds its upper border too.
+    """
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class SamplesResult:
-    """Latency and energy over the samples whose decisions differ."""
+    """What differs between samples that skip different layers.
+
+    Parameters
+    ----------
+    count
+        Samples.
+    latency_ns, energy_pj, effective_macs
+        Their distributions.
+    distinct
+        Different rows of decisions, each of which was simulated once.
+    wasted_dram_bytes
+        Bytes fetched for layers that then did not run, mean over the samples.
+    execution_rates
+        Per gate the share of the samples for which its layers ran.
+    accuracy
+        Share of the samples whose answer was right, where the decisions come with that.
+    latency_histogram
+        Latencies in ns.
+    """
 
     count: int
     latency_ns: Distribution
     energy_pj: Distribution
+    effective_macs: Distribution
+    distinct: int
+    wasted_dram_bytes: float
+    execution_rates: dict[str, float]
+    accuracy: float | None
+    latency_histogram: Histogram
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> SamplesResult:
+        """Build the record from its JSON form."""
+        histogram = record["latency_histogram"]
+        nested = {name: Distribution(**record[name]) for name in ("latency_ns", "energy_pj", "effective_macs")}
+        bins = Histogram(tuple(histogram["edges"]), tuple(histogram["counts"]))
+        return cls(**{**record, **nested, "latency_histogram": bins})
 
 
 PHASE_DTYPE = np.dtype(
@@ -286,11 +337,7 @@ class RunResult:
             dram=DramResult(**record["dram"]),
             layer_results=tuple(LayerResult(**layer) for layer in record["layers"]),
             accuracy=AccuracyResult(**record["accuracy"]) if record["accuracy"] else None,
-            samples=SamplesResult(
-                samples["count"], Distribution(**samples["latency_ns"]), Distribution(**samples["energy_pj"])
-            )
-            if samples
-            else None,
+            samples=SamplesResult.from_dict(samples) if samples else None,
         )
 
     def _repr_html_(self) -> str:

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from accelsim.config.dram import DramConfig
 from accelsim.config.model import Record
-from accelsim.config.pe_array import AnyPeArray
+from accelsim.config.pe_array import AnyPeArray, OnChipMemory
 from accelsim.units import BYTES_PER_KIB
 
 Operand = Literal["ifmap", "weight", "ofmap", "psum"]
@@ -73,6 +73,15 @@ class TileConfig(Record):
     """Weights of one filter per tile."""
 
 
+class PotDecodingConfig(Record):
+    """Where weights that are stored as sparse powers of two become weights again, on arrays that do not do it."""
+
+    mode: Literal["on_the_fly", "ahead"] = "on_the_fly"
+    """At the edge of the array, every time they enter it, or once between DRAM and the weight buffer."""
+    weights_per_cycle: int | None = Field(default=None, ge=1, le=1_048_576)
+    """Weights that the decoder makes in a cycle; as many as are asked for where nothing is stated."""
+
+
 class MappingConfig(Record):
     """How layers are tiled and what stays on chip between them."""
 
@@ -82,6 +91,22 @@ class MappingConfig(Record):
     """Whether feature maps that fit stay in their buffer between layers."""
     layers: dict[str, TileConfig] = Field(default_factory=dict)
     """Mappings given by hand, by layer name."""
+    pot_decoding: PotDecodingConfig = PotDecodingConfig()
+    """How decomposed weights reach an array that multiplies plain ones."""
+
+
+class ControlConfig(Record):
+    """What the machine does where an earlier layer decides whether later ones run."""
+
+    prefetch: Literal["wait", "speculate", "speculate_weights"] = "speculate_weights"
+    """What is fetched before it is known whether it is needed: nothing, all that has room, or weights alone."""
+    decision_cycles: int = Field(default=0, ge=0, le=1_000_000)
+    """Cycles from the last result of the layer that decides until the machine acts on it."""
+
+    @property
+    def speculates(self) -> tuple[str, ...]:
+        """Operands that are fetched ahead of the decision."""
+        return {"wait": (), "speculate": ("ifmap", "weight"), "speculate_weights": ("weight",)}[self.prefetch]
 
 
 class EnergyConfig(Record):
@@ -100,10 +125,11 @@ class HardwareConfig(Record):
     """The array; its keys follow from its kind."""
     vector_unit: VectorUnitConfig
     precision: PrecisionConfig = PrecisionConfig()
-    sram: dict[str, BufferConfig] = Field(min_length=1, max_length=MOST_BUFFERS)
-    """On-chip memories by name."""
+    sram: dict[str, BufferConfig] = Field(default_factory=dict, max_length=MOST_BUFFERS)
+    """On-chip memories by name; none where the array has caches."""
     dram: DramConfig
     mapping: MappingConfig = MappingConfig()
+    control: ControlConfig = ControlConfig()
     energy: EnergyConfig
     sources: dict[str, str] = Field(default_factory=dict)
     """Where each number comes from: dotted key to citation."""
@@ -120,7 +146,13 @@ class HardwareConfig(Record):
                     raise ValueError(message)
                 owners[operand] = name
         missing = [operand for operand in ("ifmap", "weight", "ofmap") if operand not in owners]
-        if missing:
+        if own := self.pe_array.own_memories:
+            if self.sram:
+                message = f"sram: a machine whose array has {', '.join(own)} has no scratchpads; leave sram out"
+                raise ValueError(message)
+        elif not self.sram:
+            raise ValueError("sram: is missing")
+        elif missing:
             message = f"no buffer under sram holds {' or '.join(missing)}"
             raise ValueError(message)
         if self.pe_array.operand_bits < max(self.precision.ifmap_bits, self.precision.weight_bits):
@@ -137,6 +169,12 @@ class HardwareConfig(Record):
             if operand in buffer.operands:
                 return name
         return self.buffer_of("ofmap")
+
+    @property
+    def on_chip(self) -> dict[str, OnChipMemory]:
+        """All memories on chip by name: scratchpads, or what the array brings along."""
+        scratchpads = {name: OnChipMemory(buffer.capacity_kib) for name, buffer in self.sram.items()}
+        return scratchpads | self.pe_array.own_memories
 
     def resolved(self) -> dict[str, Any]:
         """Return the config as plain data, every default filled in."""

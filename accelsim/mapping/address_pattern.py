@@ -69,6 +69,11 @@ class AddressPattern:
         tile_bytes: NDArray[np.int64] = totals[self.offsets[1:]] - totals[self.offsets[:-1]]
         return tile_bytes
 
+    def bytes_of(self, tile: int) -> int:
+        """Bytes that one tile covers."""
+        runs = self.runs[self.offsets[tile] : self.offsets[tile + 1]]
+        return int((runs["outer_count"] * runs["inner_count"] * runs["run_bytes"]).sum())
+
     def bursts(self, tile: int, burst_bytes: int) -> NDArray[np.int64]:
         """Addresses of the bursts that carry a tile, in order; a burst shared by neighbouring runs counts once."""
         runs = self.runs[self.offsets[tile] : self.offsets[tile + 1]]

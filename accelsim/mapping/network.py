@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,16 @@ import numpy as np
 from accelsim.mapping.array_addresses import ArrayAddresses, InputPart
 from accelsim.mapping.array_stage import ArrayStage
 from accelsim.mapping.blocks import BlockSequence
+from accelsim.mapping.cached_network import CachedMachine, map_cached_network
+from accelsim.mapping.decisions import mixed_blocks
 from accelsim.mapping.layer_tiler import ARRAY_OPERANDS, LayerTiler, MemoryInterface, NoRoomError
 from accelsim.mapping.placement import Placement, place
 from accelsim.mapping.stages import Part, Stage, channels_of
 from accelsim.mapping.tensor_memory import TensorMemory, psum_name
 from accelsim.mapping.tile_graph import OutputTiles, StageTiles
 from accelsim.mapping.vector_stage import StreamedInput, VectorStage
-from accelsim.workload.operators import Conv, MatMul
+from accelsim.workload.graph import Layer
+from accelsim.workload.operators import Conv, MatMul, View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,6 +56,9 @@ class NetworkMapping:
         Stored bits per element of every feature map.
     weights
         Of each stage that has weights, by its index, where and how they lie.
+    moves
+        By the result of a block that may be skipped the stage that takes the block's place, where its result and what
+        stands for that lie in different memories.
     """
 
     graph: LayerGraph
@@ -62,6 +68,7 @@ class NetworkMapping:
     parts_of: dict[str, tuple[Part, ...]]
     bits_of: Mapping[str, int]
     weights: Mapping[int, StoredWeights]
+    moves: Mapping[str, StageTiles] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ def map_network(
     graph: LayerGraph,
     hardware: HardwareConfig,
     memory: MemoryInterface,
-    array: PeArray,
+    array: PeArray | CachedMachine,
     progress: Callable[[float], None] | None = None,
     solutions: TilingSolutions | None = None,
 ) -> NetworkMapping:
@@ -109,6 +116,10 @@ def map_network(
     MappingError
         When a layer fits into the buffers by no tiling, a mapping given by hand does not fit, or the DRAM is too small.
     """
+    if isinstance(array, CachedMachine):
+        tensors, tiles, placement = map_cached_network(graph, hardware, memory.capacity_bytes, array, progress)
+        bits_of = {name: tensors.bits_of(name) for name in graph.tensors}
+        return NetworkMapping(graph, tensors.stages, tiles, placement, tensors.parts_of, bits_of, {})
     barred: set[str] = set()
     known: TilingSolutions = {} if solutions is None else solutions
     while True:
@@ -158,8 +169,34 @@ class _NetworkMapper:
         tensors = self.tensors
         bits_of = {name: tensors.bits_of(name) for name in tensors.graph.tensors}
         return NetworkMapping(
-            tensors.graph, tensors.stages, tuple(tiles), placement, tensors.parts_of, bits_of, weights
+            tensors.graph,
+            tensors.stages,
+            tuple(tiles),
+            placement,
+            tensors.parts_of,
+            bits_of,
+            weights,
+            self._moves(placement, tiles),
         )
+
+    def _moves(self, placement: Placement, tiles: list[StageTiles]) -> dict[str, StageTiles]:
+        """Stages that take the place of skipped blocks whose result lies in another memory than what stands for it."""
+        skip = self.tensors.graph.annotations.skip
+        if skip is None:
+            return {}
+        roots_of = {name: tuple(part.root for part in parts) for name, parts in self.tensors.parts_of.items()}
+        kept = {name: name in self.tensors.kept for name in self.tensors.lives}
+        stage_of = {stage.output: stage for stage in self.tensors.stages}
+        moves = {}
+        for gate in mixed_blocks(skip.gates, kept, roots_of):
+            joined = stage_of[roots_of[gate.result][0]]
+            shape = self.tensors.graph.tensors[gate.result].shape
+            layer = Layer(joined.layer.name, View(shape), (gate.source,), joined.output)
+            stage = Stage(joined.index, layer, (), joined.output, (self.tensors.parts_of[gate.source],))
+            plan = self.plan(stage, None, placement, tiles[: joined.index], "")
+            move = self.stage_tiles(stage, plan)
+            moves[joined.output] = replace(move, mapping=move.mapping | {"stands_for": joined.layer.name})
+        return moves
 
     def plan(
         self,

@@ -275,6 +275,8 @@ def tile_reads(stages: Sequence[StageTiles]) -> Iterator[TileRead]:
     """All fetches of tiles from DRAM in a pass through a network, numbered; tiles that are on chip are left out."""
     access = 0
     for stage in stages:
+        if stage.closed:
+            continue
         for tiles in (*stage.inputs, stage.output.tiles):
             for tile in np.flatnonzero(tiles.fetch.tile_bytes).tolist():
                 yield TileRead(access, stage.index, tiles.fetch, tile)

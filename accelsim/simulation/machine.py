@@ -28,17 +28,20 @@ if TYPE_CHECKING:
     from accelsim.simulation.trace import Trace
     from accelsim.units import Clock
 
-STREAMS = ("ifmap", "weight", "psum", "ofmap")
-"""Streams into the memory: three that read, and the one that writes results and spilled sums."""
+STREAMS = ("ifmap", "weight", "psum", "ofmap", "miss", "prefetch")
+"""Streams into the memory: three that read, the one that writes, and the reads of machines with caches."""
+
+STALL_OF_OPERAND = {"miss": "cache_miss", "prefetch": "late_prefetch"}
+"""Causes of stalls that are not named after the fetch of their operand."""
 
 
 @dataclass
 class StageTiming:
-    """What a stage took, in cycles of the compute clock."""
+    """What a stage took, in cycles of the compute clock, and the bytes fetched for it in vain, by operand."""
 
     end_cycle: int = 0
     compute_cycles: int = 0
-    wasted_bursts: int = 0
+    wasted_bytes: dict[str, int] = field(default_factory=dict)
     stalls: dict[str, int] = field(default_factory=dict)
 
     def stall(self, cause: str, cycles: int) -> None:
@@ -200,7 +203,8 @@ class Machine:
         self.timings = [StageTiming() for _ in stages]
         self.finished = False
         self._drop_closed(None)
-        for operand in ("ifmap", "weight"):
+        operands = dict.fromkeys(("ifmap", "weight")) | dict.fromkeys(name for run in self._runs for name in run.inputs)
+        for operand in operands:
             env.process(self._fetch(operand))
         env.process(self._make_room())
         env.process(self._compute())
@@ -272,7 +276,8 @@ class Machine:
         begin = int(self._env.now)
         closed = self._runs[number].stage.closed
         if closed:
-            self.timings[number].wasted_bursts += len(addresses)
+            wasted = self.timings[number].wasted_bytes
+            wasted[operand] = wasted.get(operand, 0) + stream.tiles.fetch.bytes_of(tile)
 
         def arrive(now: int) -> None:
             if closed:
@@ -513,6 +518,6 @@ def _last_arrival(run: _StageRun, step: int) -> tuple[int, str]:
         return loaded_ps, f"{run.loaded_operand}_fetch"
     operand = stream.tiles.operand
     if operand != "psum":
-        return arrival_ps, f"{operand}_fetch"
+        return arrival_ps, STALL_OF_OPERAND.get(operand, f"{operand}_fetch")
     fetched = stream.tiles.fetch.offsets[tile] < stream.tiles.fetch.offsets[tile + 1]
     return arrival_ps, "psum_fetch" if fetched else "ofmap_drain"

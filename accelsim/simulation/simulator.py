@@ -13,7 +13,7 @@ from accelsim.hardware.sram import Buffer
 from accelsim.simulation.machine import Machine, StageTiming
 from accelsim.simulation.memory_port import MemoryPort
 from accelsim.simulation.trace import Trace
-from accelsim.units import BITS_PER_BYTE, PS_PER_NS
+from accelsim.units import BITS_PER_BYTE, BYTES_PER_KIB, PS_PER_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -93,8 +93,8 @@ def run_stages(
     port = MemoryPort(env, memory)
     trace = Trace(memory.burst_bytes)
     buffers = {
-        name: Buffer(env, name, buffer.capacity_bytes * BITS_PER_BYTE, _requests(stages, name))
-        for name, buffer in hardware.sram.items()
+        name: Buffer(env, name, int(memory.capacity_kib * BYTES_PER_KIB) * BITS_PER_BYTE, _requests(stages, name))
+        for name, memory in hardware.on_chip.items()
     }
     snapshots: list[DramActivity] = []
 
@@ -106,7 +106,10 @@ def run_stages(
             progress((number + 1) / len(stages))
 
     clock = hardware.pe_array.clock
-    machine = Machine(env, stages, buffers, port, clock, trace, stage_ended)
+    control = hardware.control
+    machine = Machine(
+        env, stages, buffers, port, clock, trace, stage_ended, control.speculates, control.decision_cycles
+    )
     env.run()
     if not machine.finished or port.outstanding:
         machine.raise_deadlock()
@@ -131,7 +134,7 @@ def run_stages(
         reads=reads,
         writes=writes,
         trace=trace,
-        occupancy={name: buffer.occupancy for name, buffer in buffers.items()},
+        occupancy={name: buffer.occupancy for name, buffer in buffers.items() if name in hardware.sram},
         memory=memory,
     )
 

@@ -12,6 +12,7 @@
     tensors: alexnet_tensors.npz      # optional; integers as stored, by tensor name
     pot_weights: alexnet_pot.npz      # optional; weights from `accelsim decompose`
     images: test_images.npz           # optional; what accuracy is measured on
+    skip: {gates: rnn, rate: 0.7}     # optional; see `accelsim.workload.skip_annotation`
 
 Statistics stand by layer: ``ifmap`` is its first input, ``weight`` its weights (of a product of two feature maps the
 second one). Values of `tensors` go before statistics, a layer's own before the default. Weights that are decomposed
@@ -40,6 +41,7 @@ from accelsim.workload.operators import Conv, Gemm, MatMul
 from accelsim.workload.pot.parameters import Index
 from accelsim.workload.pot.reshaping import plain_reason
 from accelsim.workload.pot_annotations import known_weights, stated_weights
+from accelsim.workload.skip_annotation import SkipRecord, with_skips
 from accelsim.workload.yaml_records import Name
 
 if TYPE_CHECKING:
@@ -115,6 +117,7 @@ class AnnotatedRecord(Record):
     tensors: str | None = None
     pot_weights: str | None = None
     images: str | None = None
+    skip: SkipRecord | None = None
 
 
 def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> LayerGraph:
@@ -137,6 +140,9 @@ def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> La
     record = validate(AnnotatedRecord, document, path, WorkloadError)
     if record.batch is not None:
         network = network.with_batch(record.batch)
+    plan = network.annotations.skip
+    if record.skip is not None:
+        network, plan = with_skips(network, record.skip, path)
     operands = dict(network.annotations.operands)
     operands |= {name: data for name, data in _stated(record, path, network).items() if name not in operands}
     if record.tensors is not None:
@@ -152,7 +158,7 @@ def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> La
         network,
         name=record.name or path.stem,
         description=record.description or network.description,
-        annotations=replace(network.annotations, operands=operands, images=images),
+        annotations=replace(network.annotations, operands=operands, images=images, skip=plan),
     )
 
 

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from accelsim.workload.skip import SkipPlan
+
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
@@ -24,11 +26,14 @@ class Annotations:
         Labelled images that the network classifies; None where there are none.
     model
         ONNX file that the network came from, which can be run; None for one described by its shapes alone.
+    skip
+        Gates and exits with what they decided for each sample; None where everything always runs.
     """
 
     operands: Mapping[str, OperandData] = field(default_factory=dict)
     images: Path | None = None
     model: Path | None = None
+    skip: SkipPlan | None = None
 
     def of_tensor(self, name: str) -> OperandData:
         """What is known of a tensor."""

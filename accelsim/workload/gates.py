@@ -65,12 +65,18 @@ def with_gates(
     for block in chosen:
         writer = _Writer(f"{block.name}.gate", [])
         if form == "rnn":
-            decision, state = _rnn_gate(writer, graph, block.source, state)
+            decision, state = _rnn_gate(writer, graph, _entrance(graph, block), state)
         else:
-            decision = _feedforward_gate(writer, graph, block.source)
+            decision = _feedforward_gate(writer, graph, _entrance(graph, block))
         extra += writer.layers
         gates.append(replace(block, decided_by=decision))
     return _woven(graph, extra, gates), tuple(gates)
+
+
+def _entrance(graph: LayerGraph, block: Gate) -> str:
+    """Feature map that enters a block: what the gate looks at."""
+    first = next(layer for layer in graph.layers if layer.name == block.layers[0])
+    return first.inputs[0]
 
 
 def _rnn_gate(

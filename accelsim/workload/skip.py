@@ -7,6 +7,7 @@ nothing after it runs. Decisions come from a trace, or are drawn at a stated rat
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from accelsim.errors import WorkloadError
-from accelsim.workload.operators import Activation, Elementwise, View
+from accelsim.workload.operators import Activation, Elementwise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,12 +64,15 @@ class SkipPlan:
     decisions
         ``(samples, gates)``, true where the gate is open and its layers run. An exit is open where it is not taken.
     origin
-        Where the decisions come from: ``trace``, ``rate`` or ``none``.
+        Where the decisions come from: ``trace`` or ``rate``.
+    right
+        ``(samples,)``, whether the network's answer under these decisions was the label; None where that is not known.
     """
 
     gates: tuple[Gate, ...]
     decisions: NDArray[np.bool_]
-    origin: Literal["trace", "rate", "none"] = "none"
+    origin: Literal["trace", "rate"]
+    right: NDArray[np.bool_] | None = None
 
     @property
     def samples(self) -> int:
@@ -89,6 +93,12 @@ class SkipPlan:
             if gate.kind == "early_exit":
                 decisions[:, column + 1 :] &= decisions[:, column, None]
         return decisions
+
+    @property
+    def digest(self) -> str:
+        """Hash of gates and decisions."""
+        content = repr(self.gates).encode() + np.packbits(self.decisions).tobytes()
+        return hashlib.sha256(content).hexdigest()
 
     def closed_gates(self, row: NDArray[np.bool_]) -> list[Gate]:
         """Gates that are closed under one row of decisions."""
@@ -206,8 +216,12 @@ def checked_gate(graph: LayerGraph, gate: Gate) -> Gate:
             raise WorkloadError(
                 f"cannot be skipped, for {outside[0]!r} reads {made!r} inside it", where=where, key=gate.name
             )
-    if gate.decided_by in gate.layers:
-        raise WorkloadError("cannot decide on itself", where=where, key=gate.name, value=gate.decided_by)
+    position = {layer.name: index for index, layer in enumerate(graph.layers)}
+    first = min(gate.layers, key=position.__getitem__)
+    if gate.decided_by is not None and position[gate.decided_by] >= position[first]:
+        raise WorkloadError(
+            f"decides too late: {first!r} runs before it", where=where, key=gate.name, value=gate.decided_by
+        )
     return gate
 
 
@@ -219,8 +233,3 @@ def drawn_decisions(rates: Sequence[float], samples: int, seed: int) -> NDArray[
         decisions[: round(rate * samples), column] = True
         generator.shuffle(decisions[:, column])
     return decisions
-
-
-def is_shape_only(layer: Layer) -> bool:
-    """Whether a layer only renames what another has made."""
-    return isinstance(layer.operator, View)

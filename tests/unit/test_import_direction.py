@@ -24,7 +24,7 @@ LAYERS = (
     {"hardware"},
     {"simulation"},
     {"energy", "numerics"},
-    {"accounting", "pipeline", "training", "arrays"},
+    {"accounting", "samples", "pipeline", "training", "arrays"},
     {"validation", "explore"},
     {"report"},
     {"cli"},

@@ -1,0 +1,161 @@
+"""The key `skip` of an annotated workload: where the gates are, and where their decisions come from.
+
+::
+
+    skip:
+      gates: rnn                      # rnn, feedforward, or none: decisions that are known beforehand and cost nothing
+      blocks: [layer1.1, layer1.2]    # optional; every block that may be skipped but the first
+      trace: decisions.npz            # of `accelsim trace-skips`, or a parquet table with a column for each gate; or
+      rate: 0.7                       # share of the samples for which a block runs, or {block: share}
+      samples: 1000                   # drawn at the rate
+      seed: 0
+      exits:                          # optional
+        - {name: exit1, test: exit1.confidence}
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from accelsim.config.model import Record
+from accelsim.errors import WorkloadError
+from accelsim.workload.decision_trace import load_trace
+from accelsim.workload.gates import with_gates
+from accelsim.workload.skip import SkipPlan, checked_gate, drawn_decisions, early_exit, skippable_blocks
+from accelsim.workload.yaml_records import Name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from accelsim.workload.graph import LayerGraph
+    from accelsim.workload.skip import Gate
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+
+class ExitRecord(Record):
+    """An exit: its name, and the layer that tests whether it is taken."""
+
+    name: Name
+    test: Name
+
+
+class SkipRecord(Record):
+    """Gates, exits and their decisions."""
+
+    gates: Literal["rnn", "feedforward", "none"] = "none"
+    blocks: tuple[Name, ...] | None = None
+    trace: str | None = None
+    rate: Rate | dict[Name, Rate] | None = None
+    samples: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
+    seed: Annotated[int, Field(ge=0)] = 0
+    exits: tuple[ExitRecord, ...] = ()
+
+    @model_validator(mode="after")
+    def _decisions_come_from_one_place(self) -> SkipRecord:
+        if (self.trace is None) == (self.rate is None):
+            message = "needs either a trace or a rate"
+            raise ValueError(message)
+        return self
+
+
+def with_skips(graph: LayerGraph, record: SkipRecord, path: Path) -> tuple[LayerGraph, SkipPlan]:
+    """Put the gates into a network, and join them with their decisions.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    record
+        What the workload states.
+    path
+        Its file, for messages and for what it names.
+
+    Raises
+    ------
+    WorkloadError
+        When a block does not exist or may not be skipped, or the decisions are those of other gates.
+    """
+    blocks = _chosen_blocks(graph, record, path)
+    if record.gates != "none":
+        graph, blocks = with_gates(graph, record.gates, blocks)
+    exits = [early_exit(graph, entry.name, entry.test) for entry in record.exits]
+    position = {layer.name: index for index, layer in enumerate(graph.layers)}
+    gates = sorted((checked_gate(graph, gate) for gate in (*blocks, *exits)), key=lambda gate: position[gate.layers[0]])
+    if not gates:
+        raise WorkloadError("has neither a block that may be skipped nor an exit", where=path, key="skip")
+    decisions, right = _decisions(gates, record, path)
+    return graph, SkipPlan(tuple(gates), decisions, "rate" if record.trace is None else "trace", right)
+
+
+def _chosen_blocks(graph: LayerGraph, record: SkipRecord, path: Path) -> tuple[Gate, ...]:
+    found = skippable_blocks(graph)
+    if record.blocks is None:
+        return found[1:]
+    by_name = {gate.name: gate for gate in found}
+    for name in record.blocks:
+        if name not in by_name:
+            near = difflib.get_close_matches(name, by_name, n=1)
+            allowed = f"blocks with a way around, such as {(near or list(by_name))[0]!r}" if by_name else None
+            raise WorkloadError(
+                "is no block that may be skipped", where=path, key="skip.blocks", value=name, allowed=allowed
+            )
+    return tuple(by_name[name] for name in dict.fromkeys(record.blocks))
+
+
+def _decisions(gates: list[Gate], record: SkipRecord, path: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Decisions, (samples, gates), and whether the answers were right where that is known."""
+    if record.trace is not None:
+        return _traced(gates, path.parent / record.trace, path)
+    if isinstance(record.rate, dict):
+        names = [gate.name for gate in gates]
+        for name in record.rate:
+            if name not in names:
+                raise WorkloadError("is no gate", where=path, key=f"skip.rate.{name}", allowed=", ".join(names[:20]))
+        rates = [record.rate.get(name, 1.0) for name in names]
+    else:
+        rates = [record.rate if record.rate is not None else 1.0] * len(gates)
+    return drawn_decisions(rates, record.samples, record.seed), None
+
+
+def _traced(gates: list[Gate], file: Path, path: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    if file.suffix == ".parquet":
+        return _from_table(gates, file), None
+    trace = load_trace(file)
+    if any(block.channels for block in trace.blocks):
+        raise WorkloadError("holds decisions on channels, which cannot be laid over layers", where=file)
+    if len(trace.blocks) != len(gates):
+        raise WorkloadError(
+            f"holds decisions of {len(trace.blocks)} gates, the network has {len(gates)}", where=path, key="skip.trace",
+            value=file.name,
+        )  # fmt: skip
+    return trace.decisions, trace.right
+
+
+def _from_table(gates: list[Gate], file: Path) -> NDArray[np.bool_]:
+    """Decisions of a parquet table: a column of truth values for each gate, a row for each sample."""
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(file)
+    except ImportError:
+        raise WorkloadError("needs pyarrow to be read: pip install 'accelsim[explore]'", where=file) from None
+    except (OSError, ValueError) as error:
+        raise WorkloadError(f"cannot be read as parquet: {error}", where=file) from None
+    for gate in gates:
+        if gate.name not in table.columns:
+            raise WorkloadError("has no column for this gate", where=file, key=gate.name)
+        if table[gate.name].dtype != np.bool_:
+            raise WorkloadError(
+                "holds no truth values", where=file, key=gate.name, value=str(table[gate.name].dtype), allowed="bool"
+            )
+    decisions: NDArray[np.bool_] = table[[gate.name for gate in gates]].to_numpy(np.bool_)
+    if not len(decisions):
+        raise WorkloadError("has no rows", where=file)
+    return decisions
