@@ -82,6 +82,15 @@ class PotDecodingConfig(Record):
     """Weights that the decoder makes in a cycle; as many as are asked for where nothing is stated."""
 
 
+class PotDecodingConfig(Record):
+    """Where weights that are stored as sparse powers of two become weights again, on arrays that do not do it."""
+
+    mode: Literal["on_the_fly", "ahead"] = "on_the_fly"
+    """At the edge of the array, every time they enter it, or once between DRAM and the weight buffer."""
+    weights_per_cycle: int | None = Field(default=None, ge=1, le=1_048_576)
+    """Weights that the decoder makes in a cycle; as many as are asked for where nothing is stated."""
+
+
 class MappingConfig(Record):
     """How layers are tiled and what stays on chip between them."""
 

@@ -264,7 +264,8 @@ class _Worker:
         shape: tuple[int, ...] = (geometry.groups, geometry.rows)
         whole = np.full(shape, float(geometry.filters))
         if self.pot is None:
-            return whole, np.zeros(shape), whole * geometry.row_elements * layer.weight_bits
+            bits: NDArray[np.float64] = whole * geometry.row_elements.astype(np.float64) * layer.weight_bits
+            return whole, np.zeros(shape), bits
         if self.known_rows is None:
             share = whole * self.pot.row_density
             tile = self.pot.tile_bits((np.zeros(1, np.int64), np.full(1, geometry.filters)),
