@@ -1,0 +1,279 @@
+"""Set-associative LRU caches of several cores, line by line: the compiled loop.
+
+Every level looks for a line among the ways of its set, most recently used first. A level that misses takes the line in
+(its least recently used line leaves, and is written to the level below if it is dirty) and asks the level below. What
+the last level misses, and what leaves it dirty, goes to memory: noted as events, each with the step of its core in
+which it happened.
+
+A *step* is a stretch of a core's time that begins with the demand misses that it waits for: they are in flight
+together if they lie within the window that the core can run ahead and if there are enough miss registers. Lines that
+prefetchers or stores ask for belong to the step in which they were asked for, as many as may be outstanding.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from accelsim.hardware.cache import layout as lo
+from accelsim.hardware.cache.prefetcher import follow
+from accelsim.jit import kernel, lean_kernel
+
+if TYPE_CHECKING:
+    from accelsim.hardware.cache.layout import Words
+
+
+@lean_kernel
+def first_way(levels: Words, level: int, core: int, line: int) -> int:
+    """Place in the entries of the set that holds a line, in the cache of a core."""
+    sets = levels[level, lo.LV_SETS]
+    if sets & (sets - 1):
+        index = line % sets
+    else:
+        index = line & (sets - 1)
+    cache = core // levels[level, lo.LV_CORES]
+    first: int = levels[level, lo.LV_FIRST] + cache * levels[level, lo.LV_SIZE] + index * levels[level, lo.LV_WAYS]
+    return first
+
+
+@lean_kernel
+def promote(entries: Words, first: int, ways: int, line: int) -> int:
+    """Make a line the most recently used of its set; its entry as it was, or -1 where it is not there."""
+    entry = entries[first]
+    if entry >> 2 == line:
+        return entry
+    for way in range(1, ways):
+        entry = entries[first + way]
+        if entry >> 2 == line:
+            for behind in range(way, 0, -1):
+                entries[first + behind] = entries[first + behind - 1]
+            entries[first] = entry
+            return entry
+    return lo.EMPTY
+
+
+@lean_kernel
+def insert(entries: Words, first: int, ways: int, entry: int) -> int:
+    """Put a new entry first in its set; the entry that leaves."""
+    leaving = entries[first + ways - 1]
+    for way in range(ways - 1, 0, -1):
+        entries[first + way] = entries[first + way - 1]
+    entries[first] = entry
+    return leaving
+
+
+@lean_kernel
+def note(events: Words, setting: Words, cores: Words, core: int, line: int, kind: int) -> None:
+    """Note what goes to memory because of a core."""
+    number = setting[lo.SE_EVENTS]
+    if number >= events.shape[0]:
+        setting[lo.SE_OVERFLOW] = 1
+        return
+    events[number, lo.EV_LINE] = line
+    events[number, lo.EV_KIND] = kind
+    events[number, lo.EV_CORE] = core
+    events[number, lo.EV_STEP] = cores[core, lo.CO_STEP]
+    setting[lo.SE_EVENTS] = number + 1
+
+
+@lean_kernel
+def close_step(cores: Words, setting: Words, ticks: Words, core: int) -> None:
+    """End the step of a core: it took its own time, or as long as its misses occupied the miss registers."""
+    step = cores[core, lo.CO_STEP]
+    if step + 1 >= ticks.shape[1]:
+        setting[lo.SE_OVERFLOW] = 1
+        return
+    busy = cores[core, lo.CO_LATENCY] * lo.TICKS // setting[lo.SE_DEMANDS]
+    ticks[core, step] = max(cores[core, lo.CO_CLOCK] - cores[core, lo.CO_START], busy)
+    cores[core, lo.CO_STEP] = step + 1
+    cores[core, lo.CO_START] = cores[core, lo.CO_CLOCK]
+    cores[core, lo.CO_DEMANDS] = 0
+    cores[core, lo.CO_AHEAD] = 0
+    cores[core, lo.CO_LATENCY] = 0
+
+
+@lean_kernel
+def read_memory(
+    cores: Words, setting: Words, ticks: Words, events: Words, core: int, line: int, waits: int
+) -> None:
+    """Read a line from memory, in the step to which it belongs."""
+    clock = cores[core, lo.CO_CLOCK]
+    if waits:
+        if cores[core, lo.CO_DEMANDS]:
+            late = clock - cores[core, lo.CO_FIRST] > setting[lo.SE_WINDOW]
+            if late or cores[core, lo.CO_DEMANDS] >= setting[lo.SE_DEMANDS]:
+                close_step(cores, setting, ticks, core)
+        elif cores[core, lo.CO_AHEAD] or clock - cores[core, lo.CO_START] > setting[lo.SE_WINDOW]:
+            close_step(cores, setting, ticks, core)
+        if cores[core, lo.CO_DEMANDS] == 0:
+            cores[core, lo.CO_FIRST] = clock
+        cores[core, lo.CO_DEMANDS] += 1
+    else:
+        if cores[core, lo.CO_AHEAD] >= setting[lo.SE_AHEAD]:
+            close_step(cores, setting, ticks, core)
+        cores[core, lo.CO_AHEAD] += 1
+    note(events, setting, cores, core, line, lo.DEMAND if waits else lo.AHEAD)
+
+
+@lean_kernel
+def write_back(
+    levels: Words, entries: Words, cores: Words, setting: Words, events: Words, level: int, core: int, line: int
+) -> None:
+    """Write a line to a level, and what has to leave for it to the levels below."""
+    while level < levels.shape[0]:
+        levels[level, lo.LV_WRITES] += 1
+        first, ways = first_way(levels, level, core, line), levels[level, lo.LV_WAYS]
+        if promote(entries, first, ways, line) != lo.EMPTY:
+            if not levels[level, lo.LV_THROUGH]:
+                entries[first] |= lo.DIRTY
+                return
+        elif not levels[level, lo.LV_THROUGH]:
+            leaving = insert(entries, first, ways, line << 2 | lo.DIRTY)
+            if leaving == lo.EMPTY or not leaving & lo.DIRTY:
+                return
+            line = leaving >> 2
+        level += 1
+    note(events, setting, cores, core, line, lo.WRITE)
+
+
+@lean_kernel
+def fetch(
+    levels: Words,
+    entries: Words,
+    streams: Words,
+    queue: Words,
+    cores: Words,
+    setting: Words,
+    ticks: Words,
+    events: Words,
+    level: int,
+    core: int,
+    line: int,
+    waits: int,
+) -> None:
+    """Ask a level for a line and those below it until one has it; each that misses takes it in."""
+    latency = 0
+    while level < levels.shape[0]:
+        levels[level, lo.LV_READS] += 1
+        latency += levels[level, lo.LV_LATENCY]
+        first, ways = first_way(levels, level, core, line), levels[level, lo.LV_WAYS]
+        entry = promote(entries, first, ways, line)
+        covered = entry != lo.EMPTY and entry & lo.PREFETCHED
+        if covered:
+            entries[first] = entry & ~lo.PREFETCHED
+            levels[level, lo.LV_COVERED] += 1
+        if entry == lo.EMPTY:
+            levels[level, lo.LV_MISSES] += 1
+            leaving = insert(entries, first, ways, line << 2)
+            if leaving != lo.EMPTY and leaving & lo.DIRTY:
+                write_back(levels, entries, cores, setting, events, level + 1, core, leaving >> 2)
+        if levels[level, lo.LV_STREAMS] and (entry == lo.EMPTY or covered):
+            follow(levels, streams, queue, setting, level, core, line)
+        if entry != lo.EMPTY:
+            cores[core, lo.CO_LATENCY] += latency * waits
+            return
+        level += 1
+    read_memory(cores, setting, ticks, events, core, line, waits)
+
+
+@lean_kernel
+def take_prefetch(
+    levels: Words, entries: Words, cores: Words, setting: Words, events: Words, level: int, core: int, line: int
+) -> bool:
+    """Make room for a line that a level's prefetcher wants; false where the level has it already."""
+    first, ways = first_way(levels, level, core, line), levels[level, lo.LV_WAYS]
+    for way in range(ways):
+        if entries[first + way] >> 2 == line:
+            return False
+    levels[level, lo.LV_PREFETCHES] += 1
+    leaving = insert(entries, first, ways, line << 2 | lo.PREFETCHED)
+    if leaving != lo.EMPTY and leaving & lo.DIRTY:
+        write_back(levels, entries, cores, setting, events, level + 1, core, leaving >> 2)
+    return True
+
+
+@lean_kernel
+def touch(
+    levels: Words,
+    entries: Words,
+    streams: Words,
+    queue: Words,
+    cores: Words,
+    setting: Words,
+    ticks: Words,
+    events: Words,
+    core: int,
+    line: int,
+    write: int,
+) -> None:
+    """Let a core read or write a line, and the prefetchers fetch what they want because of it."""
+    at = -1  # the core's own request, then the places of the queue
+    while at < setting[lo.SE_QUEUED]:
+        level, wanted, waits, asks = 0, line, 1 - write, True
+        if at >= 0:
+            level, wanted, waits = queue[at, 0], queue[at, 1], 0
+            asks = take_prefetch(levels, entries, cores, setting, events, level, core, wanted)
+            level += 1
+        elif write:
+            levels[0, lo.LV_READS] -= 1  # `fetch` counts a request for the line, whoever asks
+            if levels[0, lo.LV_THROUGH]:
+                levels[0, lo.LV_READS] += 1
+                write_back(levels, entries, cores, setting, events, 0, core, line)
+                asks = False
+            else:
+                levels[0, lo.LV_WRITES] += 1
+        if asks:
+            fetch(levels, entries, streams, queue, cores, setting, ticks, events, level, core, wanted, waits)
+        if at < 0 and write and asks:
+            entries[first_way(levels, 0, core, line)] |= lo.DIRTY
+        at += 1
+    setting[lo.SE_QUEUED] = 0
+
+
+@kernel
+def replay(records: Words, number: int, caches: tuple[Words, ...]) -> None:
+    """Let the cores read and write what the first `number` records say, one after the other.
+
+    What it notes is of no use, but it stays within its arrays, once ``setting[SE_OVERFLOW]`` is set.
+
+    Parameters
+    ----------
+    records
+        Array of `layout.N_RECORD` columns.
+    number
+        Records that count.
+    caches
+        ``(levels, entries, streams, queue, cores, setting, ticks, events)``.
+    """
+    levels, entries, streams, queue, cores, setting, ticks, events = caches
+    shift = setting[lo.SE_LINE_SHIFT]
+    ways, through = levels[0, lo.LV_WAYS], levels[0, lo.LV_THROUGH]
+    for r in range(number):
+        core, write, cost = records[r, lo.RE_CORE], records[r, lo.RE_WRITE], records[r, lo.RE_COST]
+        base, run = records[r, lo.RE_BASE], records[r, lo.RE_RUN]
+        last = np.int64(-1)
+        for _ in range(records[r, lo.RE_COUNT]):
+            begin, end = base >> shift, (base + run - 1) >> shift
+            base += records[r, lo.RE_STRIDE]
+            for line in range(begin, end + 1):
+                cores[core, lo.CO_CLOCK] += cost
+                if line == last:
+                    continue
+                last = line
+                if not (write and through):
+                    first = first_way(levels, 0, core, line)
+                    entry = promote(entries, first, ways, line)
+                    if entry != lo.EMPTY and not entry & lo.PREFETCHED:
+                        levels[0, lo.LV_READS + write] += 1
+                        entries[first] |= write
+                        continue
+                touch(levels, entries, streams, queue, cores, setting, ticks, events, core, line, write)
+
+
+@kernel
+def end_steps(caches: tuple[Words, ...]) -> None:
+    """Close the step of every core, so that the next stage begins a new one."""
+    cores, setting, ticks = caches[4], caches[5], caches[6]
+    for core in range(cores.shape[0]):
+        close_step(cores, setting, ticks, core)

@@ -1,0 +1,90 @@
+"""Columns of the arrays that the cache kernels share."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Words = NDArray[np.int64]
+"""An array of whole numbers, one meaning per column."""
+
+TICKS = 1_024
+"""Parts of a cycle in which kernels count time, so that a line may cost less than a cycle."""
+
+# levels: one row per cache level, from the one next to the core outwards
+LV_FIRST = 0  # place of the first set of the first cache in `entries`
+LV_SIZE = 1  # entries of one cache
+LV_SETS = 2
+LV_WAYS = 3
+LV_CORES = 4  # cores that share one cache
+LV_THROUGH = 5  # 1 where stores go through and do not allocate
+LV_LATENCY = 6  # cycles
+LV_STREAM = 7  # first row of this level in `streams`
+LV_STREAMS = 8  # streams that one prefetcher follows; 0 without a prefetcher
+LV_TRAINING = 9  # misses of a page before it is followed
+LV_DEGREE = 10  # lines fetched per trigger
+LV_DISTANCE = 11  # lines that a stream may be ahead
+LV_READS = 12  # requests for a line from above, prefetches of the level above included
+LV_WRITES = 13  # stores and write-backs from above
+LV_MISSES = 14  # requests for a line that was not there
+LV_PREFETCHES = 15  # lines that this level's own prefetcher brought
+LV_COVERED = 16  # first uses of such lines
+N_LEVEL = 17
+
+# entries: line * 4 + marks, the most recently used of a set first; -1 where empty
+DIRTY = 1
+PREFETCHED = 2
+EMPTY = -1
+
+# streams: one row per followed page
+ST_PAGE = 0
+ST_LAST = 1  # line last asked for
+ST_MISSES = 2
+ST_STEP = 3  # 1 upwards, -1 downwards
+ST_HEAD = 4  # line furthest ahead
+ST_USED = 5  # time of last use
+N_STREAM = 6
+
+# cores: one row each; times in ticks
+CO_CLOCK = 0
+CO_START = 1  # of the current step
+CO_FIRST = 2  # of the first demand miss of the step
+CO_DEMANDS = 3  # demand misses of the step
+CO_AHEAD = 4  # lines of the step that nobody waits for yet
+CO_LATENCY = 5  # cycles that the caches below the first took to answer in this step
+CO_STEP = 6
+N_CORE = 7
+
+# records: runs of bytes that a core reads or writes
+RE_CORE = 0
+RE_WRITE = 1  # 0 read, 1 write
+RE_BASE = 2
+RE_RUN = 3  # bytes of one run
+RE_COUNT = 4  # runs
+RE_STRIDE = 5  # bytes between runs
+RE_COST = 6  # ticks per line
+N_RECORD = 7
+
+# setting: what bounds the steps
+SE_LINE_SHIFT = 0
+SE_PAGE_SHIFT = 1  # lines per page of the prefetchers, as a power of two
+SE_DEMANDS = 2  # demand misses that a core can have outstanding
+SE_AHEAD = 3  # further lines that a core can have outstanding
+SE_WINDOW = 4  # ticks that a core runs on behind a miss
+SE_TIME = 5  # counts requests, for the age of streams
+SE_EVENTS = 6  # events noted
+SE_OVERFLOW = 7  # 1 once the events or the steps did not fit
+SE_QUEUED = 8  # prefetches that wait in `queue`
+N_SETTING = 9
+
+# events: what reaches the memory
+EV_LINE = 0
+EV_KIND = 1
+EV_CORE = 2
+EV_STEP = 3
+N_EVENT = 4
+
+DEMAND = 0
+AHEAD = 1
+WRITE = 2
+"""Kinds of event: a read that a core waits for, one that it does not wait for yet, a write-back."""
