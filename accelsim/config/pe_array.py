@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -27,13 +28,33 @@ ENTRY_POINTS = "accelsim.arrays"
 BUILT_IN = {
     "bit_serial": "accelsim.hardware.pe_array.bit_serial:BitSerialConfig",
     "cambricon_x": "accelsim.hardware.pe_array.cambricon_x:CambriconXConfig",
+    "dcnn": "accelsim.hardware.pe_array.dcnn:DcnnConfig",
     "diannao": "accelsim.hardware.pe_array.diannao:DianNaoConfig",
     "double_buffered_systolic": "accelsim.hardware.pe_array.double_buffered_systolic:DoubleBufferedSystolicConfig",
+    "scnn": "accelsim.hardware.pe_array.scnn:ScnnConfig",
+    "simd": "accelsim.hardware.pe_array.simd:SimdConfig",
+    "row_stationary": "accelsim.hardware.pe_array.row_stationary:RowStationaryConfig",
     "systolic": "accelsim.hardware.pe_array.systolic:SystolicConfig",
 }
 """Kinds that ship with accelsim, with the place of their records."""
 
 _registered: dict[str, type[PeArrayConfig]] = {}
+
+
+@dataclass(frozen=True)
+class OnChipMemory:
+    """A kind of memory on chip.
+
+    Parameters
+    ----------
+    capacity_kib
+        Capacity of one.
+    instances
+        How many there are.
+    """
+
+    capacity_kib: float
+    instances: int = 1
 
 
 class PeArrayConfig(Record):
@@ -64,6 +85,11 @@ class PeArrayConfig(Record):
     def clock(self) -> Clock:
         """The clock domain."""
         return Clock.from_mhz(self.clock_mhz)
+
+    @property
+    def own_memories(self) -> dict[str, OnChipMemory]:
+        """Memories that the array brings along by name, such as caches; a machine that has them needs no scratchpads."""
+        return {}
 
     @property
     def elements(self) -> int:
