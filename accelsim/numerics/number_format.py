@@ -85,15 +85,15 @@ class NumberFormat:
         numbers = words.view(self.value_dtype).astype(np.float32)
         return numbers if self.kind == "float" else numbers * np.asarray(scale, np.float32)
 
-    def range_of(self, low: float, high: float, scale: float = 1.0) -> tuple[int, int]:
+    def range_of(self, low: float, high: float) -> tuple[int, int]:
         """Range of plausible words for values seen from `low` to `high`, as the kernels want it.
 
-        Integers: the least and the greatest. Floats: the greatest magnitude below and above zero as a word, rounded up
-        to the whole of its power of two, since the controller compares exponents (EDEN, section 4).
+        Integers: the least and the greatest that the scale allows, negative ones only where any were seen. Floats: the
+        greatest magnitude below and above zero as a word, rounded up to the whole of its power of two, since the
+        controller compares exponents (EDEN, section 4).
         """
         if self.kind == "int":
-            reach = self.largest + 1
-            return max(int(np.rint(low / scale)), -reach), min(int(np.rint(high / scale)), self.largest)
+            return -self.largest if low < 0 else 0, self.largest if high > 0 else 0
         return self._whole_power(max(-low, 0.0)), self._whole_power(max(high, 0.0))
 
     def _whole_power(self, magnitude: float) -> int:

@@ -214,7 +214,7 @@ class _SegmentBuilder:
         return f"accelsim:value:{root}"
 
     def _take(self, name: str, stored: StoredMap) -> None:
-        shape = self.network.classifier.graph.tensors[stored.root].shape
+        shape = self.network.classifier.graph.tensors[stored.tensor].shape
         kind = _ONNX_TYPES[stored.form.value_dtype.str[1:]]
         self.inputs[name] = helper.make_tensor_value_info(name, kind, ["batch", *shape[1:]])
 

@@ -61,7 +61,7 @@ class StoredMap:
     @property
     def plausible(self) -> tuple[int, int]:
         """Range of words as `NumberFormat.range_of` gives it."""
-        return self.form.range_of(self.low, self.high, self.scale)
+        return self.form.range_of(self.low, self.high)
 
 
 @dataclass(frozen=True, eq=False)
