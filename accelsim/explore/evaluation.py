@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from accelsim.workload.graph import LayerGraph
 
 Task = dict[str, Any]
-"""A point on its way to a worker: ``machine``, ``workloads``, ``batch``, ``seed``, ``fidelity``, ``cache``."""
+"""A point on its way to a worker: its machine as data, its workloads by name, and what is to be done."""
 Outcome = dict[str, Any]
 """What comes back: ``metrics`` or ``error``, and ``wall_s``."""
 
@@ -77,6 +77,7 @@ def run_point(task: Mapping[str, Any]) -> list[RunResult]:
             _workload(name, _stamp(name)),
             batch=task["batch"],
             seed=task["seed"],
+            accuracy=task["accuracy"],
             fidelity=task["fidelity"],
             solutions=solutions,
         )

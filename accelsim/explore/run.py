@@ -99,8 +99,8 @@ def run_study(
     from accelsim.explore.storage import open_study
     from accelsim.explore.study import Head, check_space, study_record
 
-    check_space(space)
     plan = chosen.plan or FidelityPlan()
+    check_space(space, plan)
     name = chosen.name or space.name
     storage = open_study(
         chosen.storage or str(default_folder(name) / "study.db"),

@@ -15,13 +15,14 @@ from accelsim.config.loader import seen_from
 from accelsim.config.model import validate
 from accelsim.config.schema import HardwareConfig
 from accelsim.energy.table import load_energy_table
-from accelsim.errors import ConfigError, RunError
+from accelsim.errors import ConfigError, InputError, RunError
 from accelsim.explore.fidelity import FidelityPlan, promising, sampled
 from accelsim.explore.learning import LearningSampler
 from accelsim.explore.paths import with_value
 from accelsim.explore.sampling import LEARNING, Proposal, fixed_points
 from accelsim.explore.trial import COMPLETE, FAILED, PRUNED, RUNNING, TrialRecord
 from accelsim.hardware.dram.tables import resolve
+from accelsim.numerics.accuracy_request import AccuracyRequest
 from accelsim.workload.loader import load_workload
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def study_record(name: str, space: Space, plan: FidelityPlan) -> dict[str, Any]:
     }
 
 
-def check_space(space: Space) -> None:
+def check_space(space: Space, plan: FidelityPlan) -> None:
     """Find mistakes before anything is stored: a DRAM device, energy table or workload that does not exist, no points.
 
     Raises
@@ -141,7 +142,14 @@ def check_space(space: Space) -> None:
             load_energy_table(config.energy.table)
     named = [entry.examples for entry in space.parameters if entry.path == "workload"]
     for workload in named[0] if named else space.workloads:
-        load_workload(str(workload))
+        graph = load_workload(str(workload))
+        if space.uses_accuracy:
+            from accelsim.numerics.run_accuracy import find_images  # takes its time to import
+
+            find_images(graph, AccuracyRequest(wanted=True))
+    if space.uses_accuracy and plan.mode == "estimate":
+        raise InputError("has no accuracy, which the space asks for", where="--fidelity", value=plan.mode,
+                         allowed="full, multi")  # fmt: skip
     if space.sampler in LEARNING:
         LearningSampler(space).propose()
     else:
@@ -357,6 +365,6 @@ def task_of(
         "batch": space.point_batch(point),
         "seed": seed,
         "fidelity": fidelity,
-        "accuracy": space.uses_accuracy,
+        "accuracy": space.uses_accuracy and fidelity == "full",
         "cache": cache,
     }
