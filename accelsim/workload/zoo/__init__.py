@@ -1,4 +1,4 @@
-"""Named networks with the layer shapes of their papers, batch 1, one file for each family.
+"""Named networks with the layer shapes of their papers, batch 1 where no paper says otherwise, one file for each family.
 
 Batch normalisation, activations, residual sums and the closing softmax are layers of their own; precision is left to
 the hardware.
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from accelsim.workload.zoo.alexnet import alexnet, alexnet_torchvision
 from accelsim.workload.zoo.densenet import densenet
+from accelsim.workload.zoo.googlenet import googlenet
 from accelsim.workload.zoo.lenet import lenet5
 from accelsim.workload.zoo.mobile import efficientnet_b0, mobilenetv2, squeezenet1_1
 from accelsim.workload.zoo.resnet import resnet, resnet164_cifar, resnet_cifar
+from accelsim.workload.zoo.tpu import tpu_cnn0, tpu_cnn1, tpu_lstm0, tpu_lstm1, tpu_mlp0, tpu_mlp1
 from accelsim.workload.zoo.vgg import vgg, vgg19_cifar
 from accelsim.workload.zoo.yolo import yolov2, yolov2_tiny
 
@@ -32,6 +34,7 @@ NETWORKS: dict[str, Callable[[], LayerGraph]] = {
     "vgg16": partial(vgg, 16),
     "vgg19": partial(vgg, 19),
     "vgg19_cifar": vgg19_cifar,
+    "googlenet": googlenet,
     "resnet18": partial(resnet, 18),
     "resnet50": partial(resnet, 50),
     "resnet101": partial(resnet, 101),
@@ -44,6 +47,12 @@ NETWORKS: dict[str, Callable[[], LayerGraph]] = {
     "efficientnet_b0": efficientnet_b0,
     "yolov2": yolov2,
     "yolov2_tiny": yolov2_tiny,
+    "tpu_mlp0": tpu_mlp0,
+    "tpu_mlp1": tpu_mlp1,
+    "tpu_lstm0": tpu_lstm0,
+    "tpu_lstm1": tpu_lstm1,
+    "tpu_cnn0": tpu_cnn0,
+    "tpu_cnn1": tpu_cnn1,
 }
 """Builder of each network, by name."""
 
