@@ -88,7 +88,8 @@ class DecidedStages:
             tiles = replace(planned, decided_by=decided_by.get(planned.index))
             if tiles.index in moves:
                 moved = self.mapping.moves[self.mapping.stages[tiles.index].output]
-                stages.append(replace(moved, decided_by=tiles.decided_by))
+                inputs = tuple(self._rewired(operand, stands_for, moves) for operand in moved.inputs)
+                stages.append(replace(moved, inputs=inputs, decided_by=tiles.decided_by))
             elif tiles.index in closed:
                 stages.append(_closed_stage(tiles))
             else:
