@@ -86,7 +86,22 @@ def double_buffered(dataflow: str) -> ArrayUnderTest:
     return ArrayUnderTest(f"double-buffered systolic {dataflow}", keys | {"operand_bits": 16}, {"rows": 1, "cols": 1})
 
 
-ARRAYS = [systolic("WS"), systolic("OS"), systolic("IS"), double_buffered("WS"), double_buffered("IS")]
+def bit_serial() -> ArrayUnderTest:
+    keys = {"kind": "bit_serial", "slices": 3, "lines": 2, "lanes": 4, "clusters": 2, "selector_slices": 2}
+    keys |= {"input_bytes_per_cycle": 8, "clock_mhz": 500}
+    small = {"slices": 1, "lines": 1, "lanes": 1, "clusters": 1, "selector_slices": 1}
+    # a product with a zero has no digit to work on; padding is zeros
+    return ArrayUnderTest("bit-serial", keys, small, skips=frozenset({"ifmap", "padding"}), prices_macs=False)
+
+
+ARRAYS = [
+    systolic("WS"),
+    systolic("OS"),
+    systolic("IS"),
+    double_buffered("WS"),
+    double_buffered("IS"),
+    bit_serial(),
+]
 """One entry for each kind of array and dataflow."""
 
 

@@ -38,7 +38,7 @@ class Estimate:
     def __init__(self, costs: BitSerialCosts) -> None:
         self._costs = costs
         self._rows: dict[int, Distribution] = {}
-        self._lines: dict[tuple[int, int, float], Distribution] = {}
+        self._lines: dict[tuple[int, int, float, int], Distribution] = {}
         self._tiles: dict[int, dict[int, float]] = {}
         self._passes: dict[tuple[int, int], float] = {}
 
@@ -111,16 +111,31 @@ class Estimate:
 
     # -- passes ---------------------------------------------------------------------------------------------------
 
-    def _line(self, lanes: int, rows: int, needed: float) -> Distribution:
-        """Cycles of a line with so many rows, each needed by the weights with this chance."""
-        key = lanes, rows, needed
+    def _line(self, lanes: int, rows: int, needed: float, bases: int) -> Distribution:
+        """Cycles of a line with so many rows, each needed by the weights with this chance.
+
+        Where it loads `bases` without anything to hide that, its rows fall into as many runs, none much longer than
+        others; a run without any row to work on loads nothing.
+        """
+        key = lanes, rows, needed, bases
         if key not in self._lines:
             row = self.row(lanes)
             each = row if needed >= 1 else mixture([(row, needed), (certain(0), 1 - needed)])
-            self._lines[key] = sum_of([(each, rows)])
+            if not bases:
+                self._lines[key] = sum_of([(each, rows)])
+            else:
+                load, (length, longer) = self._costs.config.basis_load_cycles, divmod(rows, bases)
+                runs = [(length, bases - longer), (length + 1, longer)]
+                self._lines[key] = sum_of(
+                    [
+                        (sum_of([(each, rows)]).of(lambda numbers: numbers + load * (numbers > 0)), times)
+                        for rows, times in runs
+                        if rows
+                    ]
+                )
         return self._lines[key]
 
-    def pass_cycles(self, lanes: int, lines: Mapping[int, int], needed: float, loads: int, delivered: float) -> float:
+    def pass_cycles(self, lanes: int, lines: Mapping[int, int], needed: float, bases: int, delivered: float) -> float:
         """Expected cycles of a pass.
 
         Parameters
@@ -131,15 +146,15 @@ class Estimate:
             How many lines have how many rows: number of lines by number of rows.
         needed
             Chance that a row is needed by the weights.
-        loads
-            Bases that a line loads without anything to hide it.
+        bases
+            Bases that the rows belong to where nothing hides their load, else 0.
         delivered
             Rows of activations of one channel each that the input delivers, before those of zeros are left out.
         """
-        busy = [(self._line(lanes, rows, needed), times) for rows, times in lines.items() if rows]
+        busy = [(self._line(lanes, rows, needed, bases), times) for rows, times in lines.items() if rows]
         slowest = maximum_of(busy).mean if busy else 0.0
         port = delivered * self.row_share(lanes) * self.columns(lanes) / self._costs.config.input_bytes_per_cycle
-        return max(slowest + loads * self._costs.config.basis_load_cycles, port)
+        return max(slowest, port)
 
     @property
     def side_by_side(self) -> int:
@@ -170,7 +185,7 @@ class Estimate:
                 lanes,
                 dict(zip(rows.tolist(), (times * units).tolist(), strict=True)),
                 by_selector,
-                bases_loaded(costs, first, end, int(per_line.max())),
+                bases_loaded(costs, first, end),
                 self.side_by_side * by_pass * float(geometry.row_channels[first:end].sum()),
             )
         return self._passes[k, lanes]
@@ -216,13 +231,12 @@ class Estimate:
         return lanes.tolist(), table
 
 
-def bases_loaded(costs: BitSerialCosts, first: int, end: int, rows_of_line: int) -> int:
-    """Bases that the busiest line loads in a pass without anything to hide it."""
+def bases_loaded(costs: BitSerialCosts, first: int, end: int) -> int:
+    """Bases of a block's rows where nothing hides their load, else 0."""
     pot = costs.layer.weight.pot
-    if pot is None or not costs.is_clustered:
+    if pot is None or not costs.is_clustered or not costs.config.basis_load_cycles:
         return 0
-    touched = ceil_div(end, pot.layout.rows) - first // pot.layout.rows
-    return min(touched, rows_of_line)
+    return ceil_div(end, pot.layout.rows) - first // pot.layout.rows
 
 
 def _chance_of_zero(distribution: Distribution) -> float:

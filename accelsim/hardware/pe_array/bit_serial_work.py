@@ -241,8 +241,8 @@ class _Worker:
         for column, lanes in enumerate(kinds):
             bytes_per_row = estimate.row_share(lanes) * estimate.columns(lanes)
             for (delivered, on_lines), equal in alike.items():
-                loads = bases_loaded(costs, first, end, max(size for size, _ in on_lines))
-                one = estimate.pass_cycles(lanes, dict(on_lines), by_selector, loads, delivered)
+                bases = bases_loaded(costs, first, end)
+                one = estimate.pass_cycles(lanes, dict(on_lines), by_selector, bases, delivered)
                 cycles += equal * one * table[:, column]
                 moved += float(equal * delivered * bytes_per_row * table[:, column].sum())
         return estimate.rounded(cycles), moved
