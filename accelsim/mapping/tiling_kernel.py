@@ -284,7 +284,10 @@ def _best_levels(
                     continue
                 spilled = table[2, s, 2]
                 moved = float(table[0, i, 1] + table[1, w, 1] + table[2, s, 1] + spilled)
-                latency = max(float(least_cycles), (moved + (SPILL_COST - 1.0) * spilled) / bandwidth) + ends
+                on_bus = moved + (SPILL_COST - 1.0) * spilled
+                unhidden = (p["copies"][0] == 1) * table[0, i, 1] + (p["copies"][1] == 1) * table[1, w, 1]
+                unhidden += (p["copies"][2] == 1) * (on_bus - table[0, i, 1] - table[1, w, 1])
+                latency = max(float(least_cycles), (on_bus - unhidden) / bandwidth) + unhidden / bandwidth + ends
                 primary = (latency, moved, float(compute))[objective]
                 least = min(least, primary)
                 if primary > limit:
