@@ -13,6 +13,7 @@ from accelsim.report.dram_section import dram_section
 from accelsim.report.headline import Headline, headline
 from accelsim.report.labels import title_of
 from accelsim.report.page import Cell, Column, build_page, plot, section, table, text
+from accelsim.report.sample_section import sample_section
 
 if TYPE_CHECKING:
     from accelsim.report.plots import Figure
@@ -46,6 +47,7 @@ def render_report(result: RunResult) -> str:
         f'<header><h1>{text(run.workload)} <span class="on">on</span> {text(run.hardware)}</h1>',
         f"<p>{_subtitle(result)}</p></header>",
         _cards(result),
+        sample_section(result, figures),
         _cycles(result, figures),
         _energy(result, figures),
         _roofline(result, figures),
