@@ -12,7 +12,8 @@ SIDE, CHANNELS, CLASSES = 6, 3, 4
 
 
 def weights(seed: int, *shape: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return (np.random.default_rng(seed).standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    values: np.ndarray[Any, np.dtype[np.float32]] = np.random.default_rng(seed).standard_normal(shape, np.float32)
+    return values / np.float32(np.sqrt(np.prod(shape[1:])))
 
 
 def model(nodes: list[onnx.NodeProto], constants: dict[str, Any], batch: str | int = "n", opset: int = 17,
@@ -42,12 +43,12 @@ def plain(**options: Any) -> onnx.ModelProto:  # noqa: ANN401
         node("Conv", ["r1", "w2", "b2"], "c2", pads=[1, 1, 1, 1]),
         node("Add", ["c2", "r1"], "sum"),
         node("Relu", ["sum"], "r2"),
-        node("GlobalAveragePool", ["r2"], "mean"),
-        node("Flatten", ["mean"], "flat"),
+        node("Flatten", ["r2"], "flat"),
         node("Gemm", ["flat", "w3", "b3"], "scores", transB=1),
     ]
     constants = {"w1": weights(1, 8, CHANNELS, 3, 3), "b1": weights(2, 8), "w2": weights(3, 8, 8, 3, 3),
-                 "b2": weights(4, 8), "w3": weights(5, CLASSES, 8), "b3": weights(6, CLASSES)}  # fmt: skip
+                 "b2": weights(4, 8), "w3": weights(5, CLASSES, 8 * SIDE * SIDE),
+                 "b3": np.zeros(CLASSES, np.float32)}  # fmt: skip
     return model(nodes, constants, **options)
 
 

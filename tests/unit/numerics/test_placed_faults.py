@@ -161,29 +161,31 @@ def test_flips_agree_with_the_rate_of_the_partition_of_each_tensor(graph: LayerG
     mapping, errors = mapped(graph, partitions, errors_of())
     modules, passes = 20, 5
     total: dict[str, int] = {}
-    by_point: dict[int, float] = {}
     for seed in range(modules):
         here = replace(errors, seed=seed)
         for (_, tensor), flips in flipped(mapping, here, passes).flips.items():
             total[tensor] = total.get(tensor, 0) + flips.flipped
-    reads = dict.fromkeys(total, 0)
-    weights = {stored.region for stored in mapping.weights.values()}
+    reads: dict[str, list[int]] = {}
     for (_, name), first in PlacedFaults(mapping, errors).first_accesses.items():
-        reads[name] = reads.get(name, 0) + int((first >= 0).sum())
-    points = set()
-    for name, flips in total.items():
+        reads.setdefault(name, []).append(int((first >= 0).sum()))
+    by_point: dict[int, list[float]] = {}
+    for name, number in total.items():
         region = mapping.placement.regions[name]
-        cells = errors.region(region.address, region.size_bytes)
-        point = errors.points_of(cells)
-        rates = [0.0 if model is None else expected_bit_error_rate(model) for model in errors.models]
-        points |= set(point.tolist())
-        rate = float(np.average([rates[entry] for entry in point.tolist()], weights=cells.size_bytes))
-        bits = 8 * reads[name] * modules
-        expected = bits * rate * passes
-        variance = bits * rate * passes * (1 + 0.5 * passes)  # weak cells are drawn once a module, flips every pass
-        assert abs(flips - expected) < 4 * math.sqrt(variance * (1 if name in weights else 4))
-        by_point[point[0]] = by_point.get(point[0], 0.0) + flips / bits
-    assert points, "no tensor lies in any partition"
+        (point,) = set(errors.points_of(errors.region(region.address, region.size_bytes)).tolist())
+        model = errors.models[point]
+        assert model is not None
+        rate, size = expected_bit_error_rate(model), 8 * max(reads[name])
+        times = passes * len(reads[name])
+        expected = size * rate * times * modules
+        # weak cells (twice the rate) are drawn once a module, each then flips in half of the reads
+        variance = 2 * rate * size * modules * (times**2 / 4 + times / 4)
+        assert abs(number - expected) < 4 * math.sqrt(variance)
+        sums = by_point.setdefault(point, [0.0, 0.0, 0.0])
+        for index, term in enumerate((number, expected, variance)):
+            sums[index] += term
+    assert len(by_point) == 2
+    for observed, wanted, spread in by_point.values():
+        assert abs(observed - wanted) < 4 * math.sqrt(spread)
 
 
 def test_a_tensor_in_another_partition_has_its_errors(graph: LayerGraph) -> None:

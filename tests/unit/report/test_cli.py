@@ -155,7 +155,7 @@ def test_compare_shows_writes_and_prints_json(tmp_path: Path, capsys: pytest.Cap
         assert run_command(["run", hardware, "--out", hardware]) == 0
     capsys.readouterr()
     assert run_command(["compare", "one", "two", "--out", "both.html"]) == 0
-    assert "[2] two: resnet18 on two, batch 1 (two)" in capsys.readouterr().out
+    assert "[2] two: fashion_cnn on two, batch 1 (two)" in capsys.readouterr().out
     assert "<h1>Comparison of one, two</h1>" in (tmp_path / "both.html").read_text("utf-8")
     assert run_command(["compare", "one", "two", "--json"]) == 0
     assert [run["label"] for run in json.loads(capsys.readouterr().out)["runs"]] == ["one", "two"]
@@ -223,7 +223,8 @@ def test_help_and_lists_import_nothing_heavy(line: list[str]) -> None:
         "print(sorted(heavy), code, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script, *line], capture_output=True, text=True, check=True)
-    assert done.stderr == "[] 0\n"
+    needed = ["onnx"] if "workloads" in line else []  # the shapes of the networks that ship trained are in their files
+    assert done.stderr == f"{needed} 0\n"
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
