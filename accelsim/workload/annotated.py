@@ -15,7 +15,7 @@
     skip: {gates: rnn, rate: 0.7}     # optional; see `accelsim.workload.skip_annotation`
 
 Statistics stand by layer: ``ifmap`` is its first input, ``weight`` its weights (of a product of two feature maps the
-second one). Values of `tensors` go before statistics, a layer's own before the default. Weights that are decomposed
+second one), ``ofmap`` its output as it is stored. Values of `tensors` go before statistics, a layer's own before the default. Weights that are decomposed
 into sparse powers of two come from a file, or are described by their sparsity, `default` meaning all that can be::
 
     statistics:
@@ -37,7 +37,7 @@ from pydantic import Field, model_validator
 from accelsim.config.model import Record, validate
 from accelsim.errors import WorkloadError
 from accelsim.workload.operand_data import OperandData, OperandStatistics
-from accelsim.workload.operators import Conv, Gemm, MatMul
+from accelsim.workload.operators import Conv, Gemm, MatMul, Normalisation
 from accelsim.workload.pot.parameters import Index
 from accelsim.workload.pot.reshaping import plain_reason
 from accelsim.workload.pot_annotations import known_weights, stated_weights
@@ -61,6 +61,7 @@ class StatisticsRecord(Record):
     vector_density: _Share | None = None
     booth_digits: _PerElement | None = None
     one_bits: _PerElement | None = None
+    magnitude_bits: Annotated[int, Field(ge=1, le=64)] | None = None
 
 
 class PotStatisticsRecord(Record):
@@ -96,6 +97,8 @@ class OperandsRecord(Record):
 
     ifmap: StatisticsRecord | None = None
     weight: WeightStatisticsRecord | None = None
+    ofmap: StatisticsRecord | None = None
+    """Of the output as it is stored: after activation and batch normalisation."""
 
 
 class StatisticsTable(Record):
@@ -144,7 +147,9 @@ def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> La
     if record.skip is not None:
         network, plan = with_skips(network, record.skip, path)
     operands = dict(network.annotations.operands)
-    operands |= {name: data for name, data in _stated(record, path, network).items() if name not in operands}
+    for name, data in _stated(record, path, network).items():
+        if name not in operands or data.pot is not None:  # how weights are to be decomposed, whatever they are now
+            operands[name] = data
     if record.tensors is not None:
         operands |= _tensors(path.parent / record.tensors, network)
     if record.pot_weights is not None:
@@ -185,8 +190,24 @@ def _stated(record: AnnotatedRecord, path: Path, network: LayerGraph) -> dict[st
         _check_pot(operands.weight, weight, path, f"statistics.layers.{name}.weight.pot")
         for tensor, data in ((first, _data(operands.ifmap)), (second, _weight_data(operands.weight, weight))):
             own[tensor] = data or own.get(tensor)
+        stored = _stored_output(layer, network)
+        defaults.setdefault(stored, _data(default.ofmap))
+        own[stored] = _data(operands.ofmap) or own.get(stored)
     own = {tensor: data for tensor, data in own.items() if data is not None}
     return {tensor: data for tensor, data in (defaults | own).items() if data is not None}
+
+
+def _stored_output(layer: Layer, network: LayerGraph) -> str:
+    """Name of a layer's output after the functions of one element that ride on it."""
+    readers = network.consumers(layer.output)
+    while len(readers) == 1 and (readers[0].op == "activation" or _is_batch_normalisation(readers[0])):
+        layer = readers[0]
+        readers = network.consumers(layer.output)
+    return layer.output
+
+
+def _is_batch_normalisation(layer: Layer) -> bool:
+    return isinstance(layer.operator, Normalisation) and layer.operator.function == "batch"
 
 
 def _data(stated: StatisticsRecord | None) -> OperandData | None:

@@ -33,12 +33,16 @@ class OperandStatistics:
         Nonzero radix-4 Booth digits per element, zeros counted as having none; None for uniformly drawn nonzeros.
     one_bits
         One bits of the magnitude per element, zeros counted as having none; None for uniformly drawn nonzeros.
+    magnitude_bits
+        Bits that the magnitudes use, from the lowest to the highest that is ever set; None for all of the stored width
+        but the sign.
     """
 
     density: float = 1.0
     vector_density: float | None = None
     booth_digits: float | None = None
     one_bits: float | None = None
+    magnitude_bits: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
