@@ -27,6 +27,7 @@ ENTRY_POINTS = "accelsim.arrays"
 
 BUILT_IN = {
     "bit_serial": "accelsim.hardware.pe_array.bit_serial:BitSerialConfig",
+    "bit_pragmatic": "accelsim.hardware.pe_array.bit_pragmatic:BitPragmaticConfig",
     "cambricon_x": "accelsim.hardware.pe_array.cambricon_x:CambriconXConfig",
     "dcnn": "accelsim.hardware.pe_array.dcnn:DcnnConfig",
     "diannao": "accelsim.hardware.pe_array.diannao:DianNaoConfig",
