@@ -25,11 +25,11 @@ SCHEMA = 1
 ENERGY_COMPONENTS = ("pe_array", "vector_unit", "register_file", "sram", "interconnect", "dram", "leakage")
 STALL_CAUSES = (
     "ifmap_fetch", "weight_fetch", "psum_fetch", "ofmap_drain", "weight_shift", "ifmap_shift", "array_drain",
-    "cache_miss", "late_prefetch",
+    "cache_miss", "late_prefetch", "buffer_bandwidth", "interconnect",
 )  # fmt: skip
 """What the compute units can wait for: data that has not arrived, room for results that has not been drained, a
 stationary operand that is still shifting into the array, results that have not left it, lines that no cache had, and
-lines that were fetched ahead, but not early enough."""
+lines that were fetched ahead, but not early enough, ports of buffers and an interconnect that are busy."""
 
 
 @dataclass(frozen=True)

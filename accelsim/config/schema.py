@@ -29,6 +29,9 @@ class VectorUnitConfig(Record):
 
     lanes: int = Field(ge=1, le=1_048_576)
     """Element operations per cycle."""
+    takes_results: bool = False
+    """Whether all results of the array pass it on their way out of the buffer of partial sums, `lanes` per cycle, and a
+    layer begins only when those of the one before have; otherwise what is fused into a layer takes no time."""
 
 
 class PrecisionConfig(Record):
@@ -53,6 +56,17 @@ class BufferConfig(Record):
     """Operands that share the capacity."""
     double_buffer: bool = True
     """Whether the next tile is fetched while the current one is used."""
+    depth: int | None = Field(default=None, ge=1, le=64)
+    """Tiles of an operand (or sets of tiles that are kept together) that it may hold at one time, as a queue does; left
+    out: 2 for a double buffer, else 1."""
+    bytes_per_cycle: float | None = Field(default=None, gt=0, le=2**30)
+    """Bytes that compute units can read from it or write to it in a cycle, both together; left out: as many as they ask
+    for. Transfers from and to DRAM take the cycles that are left."""
+
+    @property
+    def tiles_in_flight(self) -> int:
+        """Tiles of an operand that it may hold at one time."""
+        return self.depth or (2 if self.double_buffer else 1)
 
     @property
     def capacity_bytes(self) -> int:

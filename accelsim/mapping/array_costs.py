@@ -151,6 +151,8 @@ class ArrayWork:
         Loads of the stationary operand that are no part of `cycles`, but overlap with the blocks before.
     drain_cycles
         Cycles from the end of the last block until the array is empty, where they are no part of `cycles`.
+    block_read_bits, block_written_bits
+        Per block what `read_bits` and `written_bits` sum up; where an operand is left out, in proportion to `cycles`.
     """
 
     cycles: NDArray[np.int64]
@@ -166,6 +168,8 @@ class ArrayWork:
     description: dict[str, object] = field(default_factory=dict)
     loading: Loading | None = None
     drain_cycles: int = 0
+    block_read_bits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    block_written_bits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
 class BlockCosts(Protocol):

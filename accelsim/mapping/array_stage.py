@@ -14,6 +14,7 @@ from accelsim.mapping.dataflow import RELEVANT_DIMS
 from accelsim.mapping.ifmap_fetch import IfmapFetch
 from accelsim.mapping.layout import pixel_runs
 from accelsim.mapping.tile_graph import Activity, Dependence, OperandTiles, OutputTiles, StepLoads
+from accelsim.mapping.traffic import StepTraffic, spread, sum_at
 from accelsim.units import BITS_PER_BYTE, bits_to_bytes
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class ArrayStage:
         Whether groups are stretches of channels (convolution) or whole matrices (batched products).
     kept_in
         Name of the buffer to which the results move where they stay on chip; None where they go to DRAM.
+    results_per_cycle
+        Results that pass the vector unit when a tile of them is complete; None where that takes no time.
     """
 
     blocks: BlockSequence
@@ -48,6 +51,7 @@ class ArrayStage:
     buffers: tuple[str, str, str]
     groups_are_channels: bool
     kept_in: str | None = None
+    results_per_cycle: float | None = None
 
     @property
     def problem(self) -> TilingProblem:
@@ -201,6 +205,7 @@ class ArrayStage:
             spilled_before=self._drains_before(visits, first_visit),
             first_pixel=np.where(complete, first_pixel, output_pixels),
             output_pixels=output_pixels,
+            pass_cycles=self._pass_cycles,
         )
 
     def _drains_before(self, visits: TileVisits, first_visit: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -235,6 +240,46 @@ class ArrayStage:
     def work(self) -> ArrayWork:
         """What the array does."""
         return self.blocks.work
+
+    @property
+    def traffic(self) -> StepTraffic:
+        """On-chip accesses per step."""
+        work, steps = self.work, len(self.compute_cycles)
+
+        def per_step(totals: dict[str, int], exact: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
+            shared = {name: spread(bits, work.cycles) for name, bits in totals.items() if name not in exact}
+            return {name: self._per_step(bits) for name, bits in (exact | shared).items()}
+
+        traffic = StepTraffic(
+            reads=per_step(work.read_bits, work.block_read_bits),
+            writes=per_step(work.written_bits, work.block_written_bits),
+            ports={name: np.zeros(steps, np.int64) for name in (*self.buffers, self.kept_in) if name is not None},
+        )
+        for operand, name in zip(RELEVANT_DIMS, self.buffers, strict=True):
+            for passing in (traffic.reads, traffic.writes):
+                traffic.ports[name] += passing.get(operand, 0)
+        if self.kept_in not in (None, self.buffers[2]):
+            # results that pass the vector unit do so while the next step computes; the last ones when none does
+            when = self.output_tiles.last_step + (self.results_per_cycle is not None)
+            moved = sum_at(when, self._complete_elements * self.problem.ofmap_bits, steps + 1)[:steps]
+            traffic.ports[self.buffers[2]] += moved
+            traffic.ports[str(self.kept_in)] += moved
+        return traffic
+
+    @property
+    def _pass_cycles(self) -> NDArray[np.int64] | None:
+        if self.results_per_cycle is None:
+            return None
+        return np.ceil(self._complete_elements / self.results_per_cycle).astype(np.int64)
+
+    @property
+    def _complete_elements(self) -> NDArray[np.int64]:
+        """Per output tile the results that it completes."""
+        visits = self.blocks.visits["psum"]
+        m, n = (self.blocks.block_extent(dim, visits.dims[dim]) for dim in ("m", "n"))
+        complete = self.blocks.k_index(visits.last_block) == self.blocks.trips["k"] - 1
+        elements: NDArray[np.int64] = m * n * self.blocks.group_extent(visits.group) * complete
+        return elements
 
     @property
     def activity(self) -> Activity:

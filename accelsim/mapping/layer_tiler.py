@@ -179,7 +179,7 @@ class LayerTiler:
         return BufferSpace(
             index=tuple(names.index(owner) for owner in owners),  # type: ignore[arg-type]
             free_bits=tuple(free[name] for name in names),
-            copies=tuple(2 if self.hardware.sram[owner].double_buffer else 1 for owner in owners),  # type: ignore[arg-type]
+            copies=tuple(self.hardware.sram[owner].tiles_in_flight for owner in owners),  # type: ignore[arg-type]
         )
 
     def check_given_tiles(self) -> None:

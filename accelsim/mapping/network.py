@@ -19,7 +19,9 @@ from accelsim.mapping.placement import Placement, place
 from accelsim.mapping.stages import Part, Stage, channels_of
 from accelsim.mapping.tensor_memory import TensorMemory, psum_name
 from accelsim.mapping.tile_graph import OutputTiles, StageTiles
+from accelsim.mapping.traffic import StepLimit, port_limits
 from accelsim.mapping.vector_stage import StreamedInput, VectorStage
+from accelsim.units import BITS_PER_BYTE
 from accelsim.workload.graph import Layer
 from accelsim.workload.operators import Conv, MatMul, View
 
@@ -239,7 +241,8 @@ class _NetworkMapper:
         )
         buffers = tuple(self.tensors.hardware.buffer_of(operand) for operand in ARRAY_OPERANDS)
         kept_in = self.tensors.hardware.buffer_of("ofmap") if addresses.ofmap is None else None
-        return ArrayStage(blocks, addresses, buffers, convolution, kept_in)  # type: ignore[arg-type]
+        rate = self._results_per_cycle(blocks.problem.ofmap_bits, kept_in)
+        return ArrayStage(blocks, addresses, buffers, convolution, kept_in, rate)  # type: ignore[arg-type]
 
     def _vector_stage(
         self, stage: Stage, placement: Placement, producers: dict[str, tuple[int, OutputTiles]]
@@ -271,7 +274,7 @@ class _NetworkMapper:
             output_pixels=self.tensors.graph.tensors[stage.output].elements // channels_of(shape),
             buffers=buffers,
             free_bits=(free[buffers[0]], free[buffers[1]]),
-            copies=tuple(2 if self.tensors.hardware.sram[name].double_buffer else 1 for name in buffers),  # type: ignore[arg-type]
+            copies=tuple(self.tensors.hardware.sram[name].tiles_in_flight for name in buffers),  # type: ignore[arg-type]
         )
         if not plan.fits:
             held = plan.held_bits(plan.tiles)
@@ -308,7 +311,24 @@ class _NetworkMapper:
             busy_cycles=busy_cycles,
             loads=loads,
             drain_cycles=drain_cycles,
+            limits=self._limits(plan),
         )
+
+    def _results_per_cycle(self, bits: int, kept_in: str | None) -> float | None:
+        """Results that pass the vector unit and the port of their buffer per cycle; None where that takes no time."""
+        hardware = self.tensors.hardware
+        if not hardware.vector_unit.takes_results:
+            return None
+        width = hardware.sram[kept_in].bytes_per_cycle if kept_in else None
+        lanes = hardware.vector_unit.lanes
+        return lanes if width is None else min(lanes, width * BITS_PER_BYTE / bits)
+
+    def _limits(self, plan: ArrayStage | VectorStage) -> tuple[StepLimit, ...]:
+        """What the steps of a stage may have to wait for beside their compute unit."""
+        sram = self.tensors.hardware.sram
+        if all(buffer.bytes_per_cycle is None for buffer in sram.values()):
+            return ()
+        return tuple(port_limits(sram, plan.traffic))
 
 
 def matrices_of_groups(shapes: tuple[Shape, ...], groups: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

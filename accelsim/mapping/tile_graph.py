@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from accelsim.mapping.address_pattern import AddressPattern
+    from accelsim.mapping.traffic import StepLimit
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ class OutputTiles:
     delay_cycles
         Per tile the cycles from the end of that step until its last result has left the array: not 0 where the next
         block follows on its heels, so that the results travel while that one computes.
+    pass_cycles
+        Per tile the cycles that its results then take to pass the vector unit, one tile after the other.
     drain
         Where it goes in DRAM; tiles of no runs stay on chip.
     spilled_before
@@ -114,6 +117,7 @@ class OutputTiles:
     spilled_before: NDArray[np.int64]
     first_pixel: NDArray[np.int64]
     output_pixels: int
+    pass_cycles: NDArray[np.int64] | None = None
 
     @property
     def drain_order(self) -> NDArray[np.int64]:
@@ -228,6 +232,8 @@ class StageTiles:
         Loads of the stationary operand that overlap with compute; None where they are part of the compute cycles.
     drain_cycles
         Cycles after the last step until its results have left the array, where they are no part of the step.
+    limits
+        What a step may have to wait for beside the compute unit.
     """
 
     index: int
@@ -247,6 +253,7 @@ class StageTiles:
     closed: bool = False
     loads: StepLoads | None = None
     drain_cycles: int = 0
+    limits: tuple[StepLimit, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from accelsim.mapping.address_pattern import AddressPattern, runs_of
 from accelsim.mapping.tile_graph import Activity, Dependence, OperandTiles, OutputTiles
+from accelsim.mapping.traffic import StepTraffic
 from accelsim.units import BITS_PER_BYTE, ceil_div
 
 if TYPE_CHECKING:
@@ -197,6 +198,15 @@ class VectorStage:
             first_pixel=self._cuts(self.output_pixels)[:-1],
             output_pixels=self.output_pixels,
         )
+
+    @property
+    def traffic(self) -> StepTraffic:
+        """On-chip accesses per tile."""
+        reads, writes = np.diff(self._cuts(self.input_bits)), np.diff(self._cuts(self.output_bits))
+        ports = {name: np.zeros(self.tiles, np.int64) for name in self.buffers}
+        ports[self.buffers[0]] += reads
+        ports[self.buffers[1]] += writes
+        return StepTraffic({"ifmap": reads}, {"psum": writes}, ports)
 
     @property
     def activity(self) -> Activity:

@@ -198,6 +198,7 @@ class Machine:
                 self._kept_until.setdefault(stage.kept_until, []).append(stage)
         self._waits: dict[str, str] = {}
         self._ended = ProgressCounter(env)
+        self._results_passed = 0
         loads = [None if stage.closed else stage.loads for stage in stages]
         self._loader = ArrayLoader(env, clock, loads, self._wait_for_operand, self._wait_for_stages, self._end_load)
         self.timings = [StageTiming() for _ in stages]
@@ -353,7 +354,9 @@ class Machine:
                     yield from self._loader.wait_for(loads, step)
                 start = max(cycle, clock.cycle_at(int(env.now)))
                 self._charge_wait(number, step, cycle, start)
-                cycle = start + cycles
+                if step == 0:
+                    start += self._latency(number)
+                cycle = start + self._duration(number, step, cycles)
                 timing.compute_cycles += cycles
                 self._waits["compute"] = f"step {step} of {run.stage.name} to end"
                 if loads is not None:
@@ -366,10 +369,11 @@ class Machine:
                 if cycles:
                     self._trace.add(unit, number, step, begin, end, 0)
                 self._finish_step(number, run, step, cycle, drains.get(step, ()))
-            if run.stage.drain_cycles and not run.stage.closed:
+            if not run.stage.closed:
                 self._waits["compute"] = f"the results of {run.stage.name} to leave the array"
-                cycle += run.stage.drain_cycles
-                timing.stall("array_drain", run.stage.drain_cycles)
+                left = max(cycle + run.stage.drain_cycles, self._results_passed)
+                timing.stall("array_drain", left - cycle)
+                cycle = left
                 yield from self._until(cycle)
             timing.end_cycle = cycle
             self._waits["compute"] = ""
@@ -393,6 +397,24 @@ class Machine:
         while (tile := stream.missing_tile(step)) is not None:
             self._waits[who] = f"{stream.tiles.operand} tile {tile} of {run.stage.name}"
             yield stream.wait_for(tile, self._env.event())
+
+    def _latency(self, number: int) -> int:
+        """Cycles before the first step of a stage until its operands have come from their buffers."""
+        limits = self._runs[number].stage.limits
+        slowest = max(limits, key=lambda limit: limit.latency_cycles, default=None)
+        if slowest is None:
+            return 0
+        self.timings[number].stall(slowest.cause, slowest.latency_cycles)
+        return slowest.latency_cycles
+
+    def _duration(self, number: int, step: int, cycles: int) -> int:
+        """Cycles of a step: those of the compute unit, or of what limits it."""
+        for limit in self._runs[number].stage.limits:
+            least = int(limit.cycles[step])
+            if least > cycles:
+                self.timings[number].stall(limit.cause, least - cycles)
+                cycles = least
+        return cycles
 
     def _charge_wait(self, number: int, step: int, since: int, until: int) -> None:
         """Charge the cycles before a step to what came last, those after it to the load into the array."""
@@ -452,8 +474,12 @@ class Machine:
         for stream in run.inputs.values():
             self._retire(stream, step)
         for tile in drained:
-            if delay := int(run.stage.output.delay_cycles[tile]):
-                self._env.process(self._drain_at(cycle + delay, number, run, tile))
+            left = cycle + int(run.stage.output.delay_cycles[tile])
+            if run.stage.output.pass_cycles is not None:
+                left = max(left, self._results_passed) + int(run.stage.output.pass_cycles[tile])
+                self._results_passed = left
+            if left > cycle:
+                self._env.process(self._drain_at(left, number, run, tile))
             else:
                 self._drain(number, run, tile)
 

@@ -230,24 +230,29 @@ class _Unrolled:
         streaming = self._folds[1]
         drain = costs.flow.epilogue_cycles(costs.rows, costs.cols)
         bits = {"ifmap": layer.ifmap_bits, "weight": layer.weight_bits, "psum": layer.psum_bits}
-        passes = {operand: int(per_block.sum()) * bits[operand] for operand, per_block in self._passes.items()}
-        results = layer.dims.groups * layer.dims.m * layer.dims.n * layer.psum_bits
+        passes = {operand: per_block * bits[operand] for operand, per_block in self._passes.items()}
+        reads, writes = passes | {"psum": passes["psum"] - self._first_sums * layer.psum_bits}, {"psum": passes["psum"]}
         return ArrayWork(
             cycles=loading.handover_cycles + streaming,
             cycles_behind=np.full(len(streaming), drain),
             macs=layer.dims.macs,
             efficiency=self._efficiency,
-            read_bits={
-                "ifmap": passes["ifmap"],
-                "weight": passes["weight"],
-                "psum": passes["psum"] - results,  # added to in place, but for the first fold of each sum
-            },
-            written_bits={"psum": passes["psum"]},
+            read_bits={operand: int(per_block.sum()) for operand, per_block in reads.items()},
+            written_bits={operand: int(per_block.sum()) for operand, per_block in writes.items()},
             register_file_bits=layer.dims.macs * self._register_bits_per_mac,
             busy_cycles=self._busy_cycles,
             loading=loading,
             drain_cycles=drain,
+            block_read_bits=reads,
+            block_written_bits=writes,
         )
+
+    @property
+    def _first_sums(self) -> NDArray[np.int64]:
+        """Per block the sums that it begins, which are written but not read before."""
+        extent, groups = self.blocks.extents_per_block, self.blocks.block_groups
+        first: NDArray[np.int64] = groups * extent["m"] * extent["n"] * (self.blocks.index_per_block["k"] == 0)
+        return first
 
     @cached_property
     def _passes(self) -> dict[str, NDArray[np.int64]]:

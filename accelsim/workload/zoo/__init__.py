@@ -1,4 +1,4 @@
-"""Named networks with the layer shapes of their papers, batch 1 where no paper says otherwise, one file for each family.
+"""Named networks with the layer shapes of their papers, a file for each family; batch 1 where no paper states another.
 
 Batch normalisation, activations, residual sums and the closing softmax are layers of their own; precision is left to
 the hardware.
