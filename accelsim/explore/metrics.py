@@ -52,7 +52,7 @@ def area_table() -> AreaTable:
 
 def sram_kib(config: HardwareConfig) -> float:
     """Capacity of all buffers."""
-    return math.fsum(buffer.capacity_kib for buffer in config.sram.values())
+    return math.fsum(memory.capacity_kib * memory.instances for memory in config.on_chip.values())
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from accelsim.explore.fidelity import FidelityPlan
 from accelsim.explore.space import Space, load_space
@@ -14,6 +15,8 @@ from accelsim.explore.study import Head, StudyResult, study_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
 
 SMALL = """
 hardware: edge_16x16
@@ -26,21 +29,19 @@ parameters:
 constraints: ["pe_array.rows * pe_array.cols <= 512"]
 objectives: [latency_ns, energy_pj]
 sampler: random
-trials: 40
+trials: 24
 generation: 8
 """
 
 
-def write_space(folder: Path, text: str = SMALL, **changes: Any) -> Path:
+def write_space(folder: Path, text: str = SMALL, **changes: object) -> Path:
     """Write a space file, its plain keys replaced by `changes`."""
-    import yaml
-
     path = folder / "space.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(text) | changes, sort_keys=False), "utf-8")
     return path
 
 
-def small_space(folder: Path, text: str = SMALL, **changes: Any) -> Space:
+def small_space(folder: Path, text: str = SMALL, **changes: object) -> Space:
     """Load a space file, its plain keys replaced by `changes`."""
     return load_space(write_space(folder, text, **changes))
 
@@ -62,7 +63,9 @@ def priced(task: dict[str, Any]) -> dict[str, Any]:
 class ShuffledWorkers:
     """Workers inside the process whose outcomes come back in any order."""
 
-    def __init__(self, capacity: int, seed: int = 0, evaluate: Callable[[dict[str, Any]], dict[str, Any]] = priced) -> None:
+    def __init__(
+        self, capacity: int, seed: int = 0, evaluate: Callable[[dict[str, Any]], dict[str, Any]] = priced
+    ) -> None:
         self.capacity = capacity
         self.evaluated: list[tuple[int, dict[str, Any]]] = []
         self._waiting: list[tuple[int, dict[str, Any]]] = []
@@ -86,7 +89,7 @@ class ShuffledWorkers:
 def explore(
     space: Space,
     folder: Path,
-    workers: Any = None,
+    workers: ShuffledWorkers | None = None,
     *,
     plan: FidelityPlan | None = None,
     name: str = "study",

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from accelsim.errors import ConfigError
 from accelsim.explore.expression import parse_expression
 
 
-def value(text: str, **values: Any) -> Any:
+def value(text: str, **values: object) -> object:
     return parse_expression(text, "file", "key").value({name.replace("__", "."): v for name, v in values.items()})
 
 
@@ -40,7 +38,8 @@ def test_names_are_told_once_each_in_order() -> None:
     "text",
     [
         "__import__('os').system('true')", "open('x')", "a.rows.__class__()", "[x for x in a]", "lambda: 1", "a[0]",
-        "a if b else c", "{'a': 1}", "f'{a}'", "a := 3", "a.rows(", "", "max(*a)", "max(a, key=b)", "(" * 300 + ")" * 300,
+        "a if b else c", "{'a': 1}", "f'{a}'", "a := 3", "a.rows(", "", "max(*a)", "max(a, key=b)",
+        "(" * 300 + ")" * 300,
         "x" * 3000,
     ],
 )  # fmt: skip
