@@ -1,0 +1,426 @@
+"""What SCNN does with one block of a layer: output-channel groups in turn, each with a barrier at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelsim.hardware.pe_array.scnn_kernels import (
+    WEIGHT_PLANES,
+    compress_map,
+    compress_weights,
+    counted_group_cycles,
+    group_cycles,
+)
+from accelsim.hardware.pe_array.scnn_operands import NO_WINDOW, drawn_counts, with_placeholders
+from accelsim.hardware.pe_array.scnn_planes import Plane, filter_groups, rectangles, taps_per_phase
+from accelsim.units import ceil_div
+from accelsim.workload.drawn_values import draw_integers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from accelsim.hardware.pe_array.scnn import ScnnConfig
+    from accelsim.hardware.pe_array.scnn_operands import Flags, LayerOperands
+    from accelsim.hardware.pe_array.scnn_planes import Span
+    from accelsim.workload.operators import Window
+
+_SAMPLED_PAIRS = 3000
+"""Pairs of vectors from which bank conflicts are found where operands are known by their statistics."""
+
+
+@dataclass
+class BlockWork:
+    """What a block takes; parts add up.
+
+    Attributes
+    ----------
+    cycles
+        Cycles of the array.
+    pairs
+        Cycles in which an element multiplied, summed over the elements.
+    products
+        Products of values that are stored and not zero, those outside of the output included.
+    map_entries, weight_entries
+        Entries read from the activation memories, and broadcast from the weight buffer.
+    sums
+        Sums read from the accumulators at the ends of output-channel groups.
+    busy
+        Cycles in which each element multiplied.
+    """
+
+    busy: NDArray[np.float64]
+    cycles: float = 0.0
+    pairs: float = 0.0
+    products: float = 0.0
+    map_entries: float = 0.0
+    weight_entries: float = 0.0
+    sums: float = 0.0
+    drained: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def add_group(self, compute: float, drain: float) -> None:
+        """Append an output-channel group; the one before the last has to have left the accumulators when it begins."""
+        begin = max(self.cycles, self.drained[0])
+        self.cycles = begin + compute
+        self.drained = [self.drained[1], max(self.cycles, self.drained[1]) + drain]
+
+    @property
+    def total_cycles(self) -> int:
+        """Cycles until the last sum has left the accumulators."""
+        return int(np.ceil(max(self.cycles, self.drained[1]) - 1e-6))
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Lists of stored elements: (lists, channels, phases).
+
+    Parameters
+    ----------
+    vectors
+        Vectors of each list.
+    entries, nonzeros
+        Stored elements, and those that are no placeholders.
+    banks, starts, counts
+        What the kernels take, where the values are known.
+    """
+
+    vectors: NDArray[np.int64]
+    entries: int
+    nonzeros: NDArray[np.int64]
+    banks: NDArray[Any] | None = None
+    starts: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Which part of a layer a block is."""
+
+    groups: Span
+    pixels: Span
+    filters: Span
+    reduction: Span
+
+
+@dataclass(frozen=True)
+class ScnnLayer:
+    """One layer on the array, block by block.
+
+    Parameters
+    ----------
+    config
+        The array.
+    operands
+        The layer.
+    """
+
+    config: ScnnConfig
+    operands: LayerOperands
+
+    @cached_property
+    def _known(self) -> dict[Any, BlockWork]:
+        return {}
+
+    @cached_property
+    def _map_lists(self) -> dict[Any, Lists]:
+        return {}
+
+    def block_work(self, block: Block) -> BlockWork:
+        """What one block takes; blocks that cannot differ are worked out once."""
+        key = self._key(block)
+        if key not in self._known:
+            work = BlockWork(np.zeros(self.config.pes))
+            for pixels in self._pixel_parts(block):
+                self._add_part(work, block, pixels)
+            self._known[key] = work
+        return self._known[key]
+
+    def _key(self, block: Block) -> object:
+        """What the work of a block depends on."""
+        taps = int(np.prod(self.operands.window.kernel))
+        spans: tuple[object, ...] = (block.groups[1] - block.groups[0], block.filters[1] - block.filters[0],
+                 block.reduction[0] % taps, block.reduction[1] - block.reduction[0])  # fmt: skip
+        if self.operands.weight_flags is not None or self.operands.map_flags is not None:
+            spans = (block.groups, block.filters, block.reduction)
+        pixels: object = block.pixels
+        if self.operands.map_flags is None:
+            parts = self._pixel_parts(block)
+            pixels = tuple(
+                (part.activations.tobytes(), part.tile, part.sums) if isinstance(part, Plane) else part[1] - part[0]
+                for _, part in parts
+            )
+        return spans, pixels
+
+    def _pixel_parts(self, block: Block) -> list[tuple[int, Plane | Span]]:
+        """Image and plane of each part of a convolution's block; stretches of positions of a matrix product."""
+        layer, capacity = self.operands.layer, self.config.accumulators
+        if not self.operands.is_plane:
+            step = min(block.pixels[1] - block.pixels[0], capacity)
+            starts = range(block.pixels[0], block.pixels[1], step)
+            return [(0, (start, min(start + step, block.pixels[1]))) for start in starts]
+        _, _, height, width = layer.ofmap_shape
+        return [
+            (rectangle.image, plane)
+            for rectangle in rectangles(*block.pixels, height, width)
+            for plane in self._planes(rectangle.rows, rectangle.cols)
+        ]
+
+    def _planes(self, rows: Span, cols: Span) -> list[Plane]:
+        shape = self.operands.layer.ifmap_shape
+        grid = (self.config.pe_rows, self.config.pe_cols)
+        whole = Plane(rows, cols, self.operands.window, (shape[2], shape[3]), grid)
+        return whole.fitted(self.config.accumulators)
+
+    # -- one part of the pixels ----------------------------------------------------------------------------------------
+
+    def _add_part(self, work: BlockWork, block: Block, part: tuple[int, Plane | Span]) -> None:
+        image, pixels = part
+        config = self.config
+        if isinstance(pixels, Plane):
+            room = max(config.accumulators // (pixels.sums[0] * pixels.sums[1]), 1)
+            sums, acc_cols = pixels.sums[0] * pixels.sums[1], pixels.sums[1]
+            passes = self._plane_passes(block, room)
+        else:
+            sums, acc_cols = pixels[1] - pixels[0], pixels[1] - pixels[0]
+            passes = self._product_passes(block, max(config.accumulators // sums, 1))
+        for groups, filters in passes:
+            maps = self._maps(block, groups, image, pixels, acc_cols)
+            weights = self._weights(block, groups, filters, acc_cols)
+            widest = int((filters[:, 1] - filters[:, 0]).max()) * (groups[1] - groups[0])
+            compute = self._group(work, maps, weights, pixels, widest)
+            work.map_entries += maps.entries * (1 if isinstance(pixels, Plane) else len(filters))
+            work.weight_entries += weights.entries
+            held = int((filters[:, 1] - filters[:, 0]).sum()) * (groups[1] - groups[0]) * sums
+            work.sums += held * (config.pes if isinstance(pixels, Plane) else 1)
+            work.add_group(compute, ceil_div(widest * sums, config.drain_lanes))
+
+    def _plane_passes(self, block: Block, room: int) -> Iterator[tuple[Span, NDArray[np.int64]]]:
+        """Groups and filters of each output-channel group: all elements work on the same ones."""
+        chosen = filter_groups(block.groups[1] - block.groups[0], block.filters[1] - block.filters[0], room)
+        for group in range(*block.groups, chosen.groups):
+            groups = (group, min(group + chosen.groups, block.groups[1]))
+            for first in range(*block.filters, chosen.filters):
+                yield groups, np.array([[first, min(first + chosen.filters, block.filters[1])]])
+
+    def _product_passes(self, block: Block, room: int) -> Iterator[tuple[Span, NDArray[np.int64]]]:
+        """The same where each element has filters of its own."""
+        first, end = block.filters
+        own = ceil_div(end - first, self.config.pes)
+        begins = np.minimum(first + np.arange(ceil_div(end - first, own)) * own, end)
+        ends = np.minimum(begins + own, end)
+        width = filter_groups(1, own, room).filters
+        for group in range(*block.groups):
+            for offset in range(0, own, width):
+                low = np.minimum(begins + offset, ends)
+                yield (group, group + 1), np.stack([low, np.minimum(low + width, ends)], axis=1)
+
+    # -- operands ------------------------------------------------------------------------------------------------------
+
+    def _maps(self, block: Block, groups: Span, image: int, pixels: Plane | Span, acc_cols: int) -> Lists:
+        """Activations of the channels of some groups."""
+        key = (groups, image, block.reduction, pixels)
+        if key not in self._map_lists:
+            if len(self._map_lists) > 1:  # blocks of one part of the pixels come one after the other
+                self._map_lists.clear()
+            flags = self.operands.map_flags
+            if flags is None:
+                self._map_lists[key] = self._drawn_map(block, groups, pixels)
+            else:
+                self._map_lists[key] = self._listed_map(flags, block, groups, image, pixels, acc_cols)
+        return self._map_lists[key]
+
+    def _channel_span(self, block: Block) -> Span:
+        taps = int(np.prod(self.operands.window.kernel))
+        return block.reduction[0] // taps, ceil_div(block.reduction[1], taps)
+
+    def _listed_map(
+        self, flags: Flags, block: Block, groups: Span, image: int, pixels: Plane | Span, acc_cols: int
+    ) -> Lists:
+        begin, end = self._channel_span(block)
+        if isinstance(pixels, Plane):
+            per_group = self.operands.channels
+            spans = [np.arange(group * per_group + begin, group * per_group + end) for group in range(*groups)]
+            chosen = flags[image, np.concatenate(spans)]
+            return list_map(self.config, chosen, pixels, acc_cols, (self.config.pe_rows, self.config.pe_cols))
+        chosen = np.ascontiguousarray(flags[groups[0], begin:end, :, pixels[0] : pixels[1]])
+        return list_map(self.config, chosen, _row(pixels[1] - pixels[0]), acc_cols, (1, 1))
+
+    def _drawn_map(self, block: Block, groups: Span, pixels: Plane | Span) -> Lists:
+        begin, end = self._channel_span(block)
+        trials = np.array([[pixels[1] - pixels[0]]]) if not isinstance(pixels, Plane) else pixels.activations
+        shape = (len(trials), (groups[1] - groups[0]) * (end - begin), trials.shape[1])
+        return self._drawn(np.broadcast_to(trials[:, None], shape), "ifmap", self.config.map_lanes)
+
+    def _weights(self, block: Block, groups: Span, filters: NDArray[np.int64], acc_cols: int) -> Lists:
+        flags = self.operands.weight_flags
+        if flags is not None:
+            window = self.operands.window
+            return list_weights(self.config, flags, groups, filters, block.reduction, window, acc_cols)
+        begin, end = self._channel_span(block)
+        taps = np.broadcast_to(taps_per_phase(self.operands.window), (end - begin, self.operands.window.stride[0] *
+                               self.operands.window.stride[1])).copy()  # fmt: skip
+        self._cut_taps(taps, block)
+        widths = filters[:, 1] - filters[:, 0]
+        trials = widths[:, None, None] * np.tile(taps, (groups[1] - groups[0], 1))
+        return self._drawn(trials, "weight", self.config.weight_lanes)
+
+    def _cut_taps(self, taps: NDArray[np.int64], block: Block) -> None:
+        """Leave out the taps of the first and the last channel that belong to other blocks."""
+        window, size = self.operands.window, int(np.prod(self.operands.window.kernel))
+        first = block.reduction[0] // size
+        for element in (
+            *range(first * size, block.reduction[0]),
+            *range(block.reduction[1], (first + len(taps)) * size),
+        ):
+            row, col = divmod(element % size, window.kernel[1])
+            phase = (row * window.dilation[0] % window.stride[0]) * window.stride[1]
+            phase += col * window.dilation[1] % window.stride[1]
+            taps[element // size - first, phase] -= 1
+
+    def _drawn(self, trials: NDArray[np.int64], operand: str, lanes: int) -> Lists:
+        density, stream = self.operands.density(operand), 2 * (operand == "weight")
+        trials = np.ascontiguousarray(trials)
+        nonzeros = drawn_counts(trials, density, stream)
+        entries = with_placeholders(nonzeros, trials, density, self.config.longest_run, stream + 1)
+        return Lists(-(-entries // lanes), int(entries.sum()), nonzeros)
+
+    # -- cycles --------------------------------------------------------------------------------------------------------
+
+    def _group(self, work: BlockWork, maps: Lists, weights: Lists, pixels: Plane | Span, filters: int) -> float:
+        """Cycles of an output-channel group; what happened in it is added to `work`."""
+        config, plane = self.config, isinstance(pixels, Plane)
+        fifo = config.weight_fifo_vectors if plane else 0
+        pairs = (maps.vectors * weights.vectors).sum(axis=(1, 2))
+        work.busy[: len(pairs)] += pairs
+        work.pairs += float(pairs.sum())
+        work.products += float((maps.nonzeros * weights.nonzeros).sum())
+        if maps.banks is not None and weights.banks is not None:
+            totals, busy = np.zeros(2, np.int64), np.zeros(len(pairs), np.int64)
+            return float(
+                group_cycles(
+                    maps.banks,
+                    maps.starts,
+                    np.arange(maps.vectors.shape[1]),
+                    weights.banks,
+                    weights.starts,
+                    weights.nonzeros.ravel(),
+                    maps.vectors.shape[2],
+                    len(maps.vectors),
+                    len(weights.vectors),
+                    config.map_lanes,
+                    config.accumulator_banks,
+                    config.bank_queue,
+                    fifo,
+                    busy,
+                    totals,
+                )
+            )
+        return float(counted_group_cycles(maps.vectors, weights.vectors, self._slowdown(pixels, filters), fifo))
+
+    def _slowdown(self, pixels: Plane | Span, filters: int) -> float:
+        """Cycles per pair of vectors, bank conflicts included, where one operand at least is not known."""
+        if isinstance(pixels, Plane):
+            tile, sums, window = pixels.tile, pixels.sums, self.operands.window
+        else:
+            tile = sums = (1, pixels[1] - pixels[0])
+            window = NO_WINDOW
+        return conflict_slowdown(
+            self.config, tile, sums[1], window, min(filters, self.operands.layer.dims.n),
+            self.operands.density("ifmap"), self.operands.density("weight"),
+        )  # fmt: skip
+
+
+def _row(length: int) -> Plane:
+    """Positions of a matrix product as a plane of one row, all of it on one element."""
+    return Plane((0, 1), (0, length), NO_WINDOW, (1, length), (1, 1))
+
+
+def list_map(config: ScnnConfig, flags: Flags, plane: Plane, acc_cols: int, grid: tuple[int, int]) -> Lists:
+    """Activations (channels, rows, columns) of a plane as lists."""
+    window, keep = plane.window, "ifmap" not in config.sparse
+    phases = window.stride[0] * window.stride[1]
+    shape = (grid[0] * grid[1], len(flags), phases)
+    top, bottom, left, right = plane.region
+    banks = np.empty(max((bottom - top) * (right - left), 1) * len(flags), np.uint8)
+    starts = np.empty(int(np.prod(shape)) + 1, np.int64)
+    count = compress_map(
+        flags, plane.region, plane.tile, grid, (window.padding[0], window.padding[1]), window.stride, keep,
+        config.longest_run, config.weight_lanes, acc_cols, config.accumulator_banks, banks, starts,
+    )  # fmt: skip
+    entries = np.diff(starts).reshape(shape)
+    stored = np.append(0, np.cumsum(banks[:count] != 255))
+    nonzeros = np.diff(stored[starts]).reshape(shape)
+    return Lists(-(-entries // config.map_lanes), count, nonzeros, banks[:count], starts)
+
+
+def list_weights(
+    config: ScnnConfig,
+    flags: Flags,
+    groups: Span,
+    filters: NDArray[np.int64],
+    reduction: Span,
+    window: Window,
+    acc_cols: int,
+) -> Lists:
+    """Weights of output-channel groups, one for each row of `filters`, as lists of vectors."""
+    phases, taps = window.stride[0] * window.stride[1], window.kernel[0] * window.kernel[1]
+    channels = (ceil_div(reduction[1], taps) - reduction[0] // taps) * (groups[1] - groups[0])
+    shape = (len(filters), channels, phases)
+    widest = int((filters[:, 1] - filters[:, 0]).max())
+    most = len(filters) * channels * (widest * taps // config.weight_lanes + phases)
+    vectors = np.zeros((max(most, 1), WEIGHT_PLANES), np.uint64)
+    starts, weights = np.empty(int(np.prod(shape)) + 1, np.int64), np.empty(int(np.prod(shape)), np.int64)
+    count, entries = compress_weights(
+        flags, groups, filters, reduction, window.stride, window.dilation, "weight" not in config.sparse,
+        config.longest_run, config.weight_lanes, config.weight_lanes, acc_cols, config.accumulator_banks,
+        vectors, starts, weights,
+    )  # fmt: skip
+    return Lists(np.diff(starts).reshape(shape), entries, weights.reshape(shape), vectors[:count], starts)
+
+
+@lru_cache(maxsize=4096)
+def conflict_slowdown(
+    config: ScnnConfig,
+    tile: tuple[int, int],
+    acc_cols: int,
+    window: Window,
+    filters: int,
+    map_density: float,
+    weight_density: float,
+) -> float:
+    """Cycles per pair of vectors on one element whose operands are drawn with these densities."""
+    if map_density == 0 or weight_density == 0:
+        return 1.0
+    phases = window.stride[0] * window.stride[1]
+    per_channel = max(tile[0] * tile[1] * map_density / phases / config.map_lanes, 0.5)
+    per_channel *= max(filters * window.kernel[0] * window.kernel[1] * weight_density / config.weight_lanes, 0.5)
+    channels = int(np.clip(_SAMPLED_PAIRS / per_channel, 1, 512))
+    maps = (draw_integers((channels, *tile), map_density, 1) != 0).view(np.uint8)
+    weights = (draw_integers((1, filters, channels, *window.kernel), weight_density, 2) != 0).view(np.uint8)
+    plain = type(window)(window.kernel, window.stride, (0, 0, 0, 0), window.dilation)
+    plane = _Sample((0, tile[0]), (0, tile[1]), plain, tile, (1, 1))
+    listed = list_map(config, maps, plane, acc_cols, (1, 1))
+    taps = window.kernel[0] * window.kernel[1]
+    vectors = list_weights(config, weights, (0, 1), np.array([[0, filters]]), (0, channels * taps), plain, acc_cols)
+    busy, totals = np.zeros(1, np.int64), np.zeros(2, np.int64)
+    cycles = group_cycles(
+        listed.banks, listed.starts, np.arange(channels), vectors.banks, vectors.starts, vectors.nonzeros.ravel(),
+        phases, 1, 1, config.map_lanes, config.accumulator_banks, config.bank_queue, 0, busy, totals,
+    )  # fmt: skip
+    return max(float(cycles) / max(int(totals[0]), 1), 1.0)
+
+
+class _Sample(Plane):
+    """A tile of inputs by itself, whatever outputs they belong to."""
+
+    @property
+    def region(self) -> tuple[int, int, int, int]:  # type: ignore[override]
+        return 0, self.size[0], 0, self.size[1]
+
+    @property
+    def tile(self) -> tuple[int, int]:  # type: ignore[override]
+        return self.size
