@@ -133,13 +133,30 @@ def _bursts(runs: NDArray[np.void], burst_bytes: int) -> NDArray[np.int64]:
     return addresses[:count].copy()
 
 
-def shortened(runs: NDArray[np.void], share: float) -> NDArray[np.void]:
-    """Cut every run to a share of its bytes, rounded up: what is left where a compressed tensor keeps its places."""
+def shortened(runs: NDArray[np.void], share: float, address: int = 0) -> NDArray[np.void]:
+    """Runs of a feature map that is coded: a share of their bytes, rounded up.
+
+    The coded values of some channels of neighbouring pixels lie packed, in one run; the channels before theirs come
+    before them, in the place that the plain pixels would have.
+
+    Parameters
+    ----------
+    runs
+        Runs of the plain feature map.
+    share
+        Share of the bytes that is left.
+    address
+        Where the feature map begins.
+    """
     if share == 1.0:
         return runs
-    cut = runs.copy()
-    cut["run_bytes"] = np.ceil(runs["run_bytes"] * share).astype(np.int64)
-    return cut
+    coded = runs.copy()
+    pixels, stride = runs["inner_count"], np.maximum(runs["inner_stride"], 1)
+    before = np.where(pixels > 1, (runs["base"] - address) % stride, 0)
+    coded["base"] += np.floor(before * pixels * share).astype(np.int64) - before
+    coded["run_bytes"] = np.ceil(runs["run_bytes"] * pixels * share)
+    coded["inner_count"] = 1
+    return coded
 
 
 def runs_of(

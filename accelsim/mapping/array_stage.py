@@ -189,7 +189,8 @@ class ArrayStage:
         spill = self.blocks.stored_runs("psum", self.addresses.psum)
         drained = [(owner[~complete], spill[~complete])]
         if self.addresses.ofmap is not None:
-            results = shortened(self._result_runs(visits, m, n)[complete], problem.ofmap_form.dram_share)
+            plain, share = self._result_runs(visits, m, n)[complete], problem.ofmap_form.dram_share
+            results = shortened(plain, share, self.addresses.ofmap)
             drained.append((owner[complete], results))
         fetch = AddressPattern.gather([(owner[~first_visit], spill[~first_visit])], len(bits))
         released = sum_per_set(bits, visits.set_index, len(visits.set_last_block))

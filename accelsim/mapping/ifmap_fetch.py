@@ -154,7 +154,7 @@ class IfmapFetch:
         begin = np.clip(channels[0] - part.first_channel, 0, part.channels)[owner]
         end = np.clip(channels[1] - part.first_channel, 0, part.channels)[owner]
         runs = band_runs(part.address, self.problem.grid, picked, (begin, end), part.channels, self.problem.ifmap_bits)
-        runs = shortened(runs, self.problem.ifmap_form.dram_share)
+        runs = shortened(runs, self.problem.ifmap_form.dram_share, part.address)
         if self.addresses.matrices is not None:
             matrix = bits_to_bytes(part.channels * self.problem.ifmap_bits) * self.problem.dims.m
             return repeat_per_matrix(self.blocks, visits, owner, runs, self.addresses.matrices[0] * matrix)

@@ -153,7 +153,9 @@ def _ifmap_cost(p, level, order, trips, sizes, channels, pixels, group_trips, gr
         held = _passing(p, 0, sizes, channels, held)
     all_pixels = pixels[2] if m_inside or moving == 0 else pixels[1]
     read = repeats * all_pixels * _ceil(p["groups"] * all_channels * p["ifmap_bits"], 8)
-    on_bus = _on_bus(read, group_size * channels[0], p["ifmap_run"], p["ifmap_bits"], p["burst_bytes"])
+    on_bus = read
+    if p["dram_share"][0] == 1.0:  # what is coded lies packed
+        on_bus = _on_bus(read, group_size * channels[0], p["ifmap_run"], p["ifmap_bits"], p["burst_bytes"])
     on_bus += repeats * group_trips * pixels[3] * p["burst_bytes"] // 2  # a run begins anywhere in its first burst
     read, on_bus = _shared(read, p["dram_share"][0]), _shared(on_bus, p["dram_share"][0])
     return held, read, on_bus, loads * group_trips * p["dram_latency"] // p["copies"][0]
@@ -254,9 +256,11 @@ def _levels(p, order, trips, sizes, channels, pixels, groups, continues, table):
         if _worth_a_level(2, level, order, trips):
             held, results, spilled = _psum_cost(p, level, order, trips, sizes, group_trips, group_size, continues)
             table[2, level, 0], table[2, level, 2] = held, spilled
-            table[2, level, 1] = _on_bus(
-                results, group_size * sizes[1], p["ofmap_run"], p["ofmap_bits"], p["burst_bytes"]
-            )
+            table[2, level, 1] = results
+            if p["dram_share"][2] == 1.0:
+                table[2, level, 1] = _on_bus(
+                    results, group_size * sizes[1], p["ofmap_run"], p["ofmap_bits"], p["burst_bytes"]
+                )
 
 
 @kernel
