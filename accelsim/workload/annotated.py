@@ -15,8 +15,9 @@
     skip: {gates: rnn, rate: 0.7}     # optional; see `accelsim.workload.skip_annotation`
 
 Statistics stand by layer: ``ifmap`` is its first input, ``weight`` its weights (of a product of two feature maps the
-second one), ``ofmap`` its output as it is stored. Values of `tensors` go before statistics, a layer's own before the default. Weights that are decomposed
-into sparse powers of two come from a file, or are described by their sparsity, `default` meaning all that can be::
+second one), ``ofmap`` its output as it is stored. Values of `tensors` go before statistics, a layer's own before the
+default. Weights that are decomposed into sparse powers of two come from a file, which goes before all else, or are
+described by their sparsity, `default` meaning all that can be::
 
     statistics:
       default: {weight: {pot: {vector_density: 0.4, density: 0.7, index: group}}}

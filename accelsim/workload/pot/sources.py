@@ -44,8 +44,9 @@ def read_weights(path: str | Path) -> NetworkWeights:
     Parameters
     ----------
     path
-        An ONNX model: the floating-point weights of its Conv, Gemm and MatMul nodes, by the names that
-        `accelsim.workload.onnx_import.import_onnx` gives them; or an npz archive with arrays of two or four dimensions.
+        An ONNX model: the weights of its Conv, Gemm and MatMul nodes, floating-point ones and integers with their
+        scales, by the names that `accelsim.workload.onnx_import.import_onnx` gives them; or an npz archive with arrays
+        of two or four dimensions.
 
     Raises
     ------
@@ -95,6 +96,11 @@ def _from_onnx(path: Path) -> NetworkWeights:
         if node.op_type not in _ORIENT or node.domain not in ("", "ai.onnx") or len(node.input) < 2:
             continue
         name, path_to = _root(node.input[1], stored, makers)
+        scaled = makers.get(name)
+        if name not in stored and scaled is not None and _is_scaled_constant(scaled, stored):
+            name = scaled.input[0]
+        else:
+            scaled = None
         if name in taken or name in left_out or (name not in stored and name not in makers):
             continue  # seen already, or an input of the graph: a feature map
         tensor = stored.get(name) or _constant(makers.get(name))
@@ -104,7 +110,7 @@ def _from_onnx(path: Path) -> NetworkWeights:
                 left_out[name] = f"is made by {maker}"
             continue
         check_initializer(tensor, path)
-        array = _values(tensor, path)
+        array = _values(tensor, path) if scaled is None else _scaled_values(scaled, stored, path)
         if array is None:
             left_out[name] = "holds no floating-point numbers"
             continue
@@ -118,6 +124,26 @@ def _from_onnx(path: Path) -> NetworkWeights:
 
 _ORIENT = frozenset({"Conv", "Gemm", "MatMul"})
 _CONSTANT_MAKERS = frozenset({"DequantizeLinear", "ConstantOfShape"})
+
+
+def _is_scaled_constant(node: onnx.NodeProto, stored: dict[str, onnx.TensorProto]) -> bool:
+    """Whether a node makes floating-point weights of stored integers."""
+    return node.op_type == "DequantizeLinear" and all(name in stored for name in node.input if name)
+
+
+def _scaled_values(node: onnx.NodeProto, stored: dict[str, onnx.TensorProto], path: Path) -> Weights | None:
+    """Integers less their zero point, times their scale; None where the three do not fit each other."""
+    integers, scale, *zero = (_numbers(stored[name], path) for name in node.input if name)
+    axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+    if scale.ndim > 1 or not -integers.ndim <= axis < integers.ndim:
+        return None  # scales of blocks
+    shape = [1] * integers.ndim
+    if scale.ndim == 1 and scale.size > 1:
+        if scale.size != integers.shape[axis]:
+            return None
+        shape[axis] = scale.size
+    offset = zero[0].astype(np.float32).reshape(shape) if zero else np.float32(0)
+    return (integers.astype(np.float32) - offset) * scale.astype(np.float32).reshape(shape)
 
 
 def _root(
@@ -142,17 +168,24 @@ def _constant(node: onnx.NodeProto | None) -> onnx.TensorProto | None:
 
 def _values(tensor: onnx.TensorProto, path: Path) -> Weights | None:
     """Values of a floating-point tensor; None for another type."""
-    from onnx import TensorProto, numpy_helper
-    from onnx.checker import ValidationError
+    from onnx import TensorProto
 
     if tensor.data_type not in {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}:
         return None
+    array = _numbers(tensor, path)
+    return array if tensor.data_type == TensorProto.DOUBLE else array.astype(np.float32)
+
+
+def _numbers(tensor: onnx.TensorProto, path: Path) -> Weights:
+    """Values of a tensor of any type."""
+    from onnx import numpy_helper
+    from onnx.checker import ValidationError
+
     try:
-        array = numpy_helper.to_array(tensor, base_dir=str(path.parent))
+        return numpy_helper.to_array(tensor, base_dir=str(path.parent))
     except (ValueError, TypeError, OSError, ValidationError) as problem:
         reason = (str(problem).splitlines() or [""])[0]
         raise WorkloadError(f"its data cannot be read: {reason}", where=path, key=f"tensor {tensor.name!r}") from None
-    return array if tensor.data_type == TensorProto.DOUBLE else array.astype(np.float32)
 
 
 def _oriented(array: Weights, between: list[onnx.NodeProto], node: onnx.NodeProto) -> Weights | None:

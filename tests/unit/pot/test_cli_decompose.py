@@ -111,21 +111,43 @@ def test_a_one_dimensional_convolution_has_one_row(tmp_path: Path) -> None:
     assert read_weights(path).arrays["w"].shape == (4, 8, 1, 1)
 
 
-def test_quantised_and_computed_weights_are_left_out(tmp_path: Path) -> None:
+def test_integer_weights_are_read_with_their_scales(tmp_path: Path) -> None:
     nodes = [
-        helper.make_node("DequantizeLinear", ["q", "s"], ["w"]),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["w"], axis=0),
         helper.make_node("Conv", ["x", "w"], ["a"]),
+        helper.make_node("DequantizeLinear", ["p", "t"], ["v"]),
+        helper.make_node("Conv", ["a", "v"], ["y"]),
+    ]
+    per_channel = np.arange(1, 9, dtype=np.float32)
+    tensors = [
+        stored("q", np.full((8, 8, 1, 1), 5, np.int8)),
+        stored("s", per_channel),
+        stored("z", np.full(8, 2, np.int8)),
+        stored("p", np.full((8, 8, 1, 1), 4, np.int8)),
+        stored("t", np.array(0.5, np.float32)),
+    ]
+    found = read_weights(save_onnx(tmp_path / "net.onnx", nodes, tensors, (1, 8, 4, 4)))
+    assert list(found.arrays) == ["q", "p"], "by the names that the import gives them"
+    assert (found.arrays["q"] == 3 * per_channel[:, None, None, None]).all()
+    assert (found.arrays["p"] == 2.0).all()
+
+
+def test_computed_weights_are_left_out(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "s"], ["d"]),
+        helper.make_node("Relu", ["x"], ["r"]),
+        helper.make_node("Conv", ["r", "d"], ["a"]),
         helper.make_node("MatMul", ["a", "a"], ["b"]),
         helper.make_node("Conv", ["b", "v"], ["y"]),
     ]
     tensors = [
         stored("q", np.ones((8, 8, 1, 1), np.int8)),
-        stored("s", np.array(0.1, np.float32)),
+        stored("s", np.ones((8, 2, 1, 1), np.float32)),
         stored("v", random_weights(8, 8, 1, 1)),
     ]
     found = read_weights(save_onnx(tmp_path / "net.onnx", nodes, tensors, (1, 8, 4, 4)))
     assert list(found.arrays) == ["v"]
-    assert found.left_out == {"w": "is made by DequantizeLinear"}
+    assert found.left_out == {"q": "holds no floating-point numbers"}, "scales of blocks"
 
 
 def test_weights_in_a_file_beside_the_model_are_read(tmp_path: Path) -> None:
