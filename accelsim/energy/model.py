@@ -50,11 +50,12 @@ class EnergyModel:
         duration_ps
             How long the stage took; leakage counts over it.
         """
-        table, sram = self.table, self.hardware.sram
-        per_bit = {name: table.sram_energy_pj(buffer.capacity_kib) for name, buffer in sram.items()}
+        table, memories = self.table, self.hardware.on_chip
+        per_bit = {name: table.sram_energy_pj(memory.capacity_kib) for name, memory in memories.items()}
         lanes = self.hardware.vector_unit.lanes
         element_mw = table.leakage_mw_per_element
-        sram_mw = table.leakage_mw_per_sram_kib * sum(buffer.capacity_kib for buffer in sram.values())
+        capacity_kib = sum(memory.capacity_kib * memory.instances for memory in memories.values())
+        sram_mw = table.leakage_mw_per_sram_kib * capacity_kib
         energy: EnergyByAction = {
             "pe_array": self._array_energy(activity),
             "vector_unit": {"operation": activity.vector_operations * table.vector_operation_pj},

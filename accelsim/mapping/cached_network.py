@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.array_costs import StoredForm
     from accelsim.mapping.footprint import PixelGrid
+    from accelsim.mapping.layer_tiler import MemoryInterface
     from accelsim.mapping.stages import Part, Stage
     from accelsim.mapping.tile_graph import StageTiles
     from accelsim.workload.graph import LayerGraph
@@ -116,7 +117,7 @@ class CachedRun(Protocol):
 class CachedMachine(Protocol):
     """An array that makes the tile graphs of its stages itself."""
 
-    def begin(self) -> CachedRun:
+    def begin(self, memory: MemoryInterface) -> CachedRun:
         """Begin a run, the caches empty."""
 
     def feature_map_form(self, data: OperandData, bits: int) -> StoredForm:
@@ -126,7 +127,7 @@ class CachedMachine(Protocol):
 def map_cached_network(
     graph: LayerGraph,
     hardware: HardwareConfig,
-    capacity_bytes: int,
+    memory: MemoryInterface,
     machine: CachedMachine,
     progress: Callable[[float], None] | None = None,
 ) -> tuple[TensorMemory, tuple[StageTiles, ...], Placement]:
@@ -136,8 +137,8 @@ def map_cached_network(
     ----------
     graph, hardware
         What is mapped onto what.
-    capacity_bytes
-        Size of the DRAM.
+    memory
+        The DRAM.
     machine
         The array of `hardware`.
     progress
@@ -154,9 +155,9 @@ def map_cached_network(
         When the DRAM is too small.
     """
     tensors = TensorMemory(graph, hardware, machine)
-    run = machine.begin()
+    run = machine.begin(memory)
     scratch = {stage.index: run.scratch_bytes(_placed(tensors, stage, None)) for stage in tensors.stages}
-    placement = place(_demands(tensors, scratch), capacity_bytes)
+    placement = place(_demands(tensors, scratch), memory.capacity_bytes, memory.rooms)
     tiles = []
     for stage in tensors.stages:
         tiles.append(run.tiles(_placed(tensors, stage, placement)))

@@ -119,7 +119,7 @@ def map_network(
         When a layer fits into the buffers by no tiling, a mapping given by hand does not fit, or the DRAM is too small.
     """
     if isinstance(array, CachedMachine):
-        tensors, tiles, placement = map_cached_network(graph, hardware, memory.capacity_bytes, array, progress)
+        tensors, tiles, placement = map_cached_network(graph, hardware, memory, array, progress)
         bits_of = {name: tensors.bits_of(name) for name in graph.tensors}
         return NetworkMapping(graph, tensors.stages, tiles, placement, tensors.parts_of, bits_of, {})
     barred: set[str] = set()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.array_costs import PeArray, StoredForm
     from accelsim.mapping.blocks import BlockSequence
+    from accelsim.mapping.cached_network import CachedMachine
     from accelsim.workload.graph import LayerGraph
 
 
@@ -39,7 +40,7 @@ class TensorMemory:
 
     graph: LayerGraph
     hardware: HardwareConfig
-    array: PeArray
+    array: PeArray | CachedMachine
     barred: frozenset[str] = frozenset()
 
     @cached_property
@@ -125,8 +126,10 @@ class TensorMemory:
     @cached_property
     def kept(self) -> dict[str, int]:
         """Feature maps that stay on chip, with the last stage that reads each."""
+        if not self.hardware.sram or not self.hardware.mapping.keep_on_chip:
+            return {}
         buffer = self.hardware.buffer_of("ofmap")
-        if not self.hardware.mapping.keep_on_chip or self.hardware.buffer_of("ifmap") != buffer:
+        if self.hardware.buffer_of("ifmap") != buffer:
             return {}
         made = {stage.output for stage in self.stages}
         lives = [life for name, life in self.lives.items() if name in made - self._results - self.barred]
@@ -157,7 +160,7 @@ class TensorMemory:
         demands = [Demand(name, size, 0, last_stage) for name, size in weights.items()]
         for name, life in self.lives.items():
             if name not in self.kept:
-                demands.append(Demand(name, self._stored_bytes(name), life.first, life.last))
+                demands.append(Demand(name, self.padded_bytes(name), life.first, life.last))
         for index, sequence in blocks.items():
             if sequence.spilled_bytes:
                 name = psum_name(self.stages[index])
@@ -180,7 +183,7 @@ class TensorMemory:
                 regions[index] = known.setdefault(order, f"{layer.weight}@{layer.name}" if known else layer.weight)
         return regions
 
-    def _stored_bytes(self, tensor: str) -> int:
+    def padded_bytes(self, tensor: str) -> int:
         """Bytes of a feature map in DRAM, every pixel (of a matrix: every row) rounded up to whole bytes."""
         record, bits = self.graph.tensors[tensor], self.bits_of(tensor)
         runs = channels_of(record.shape), record.shape[-1]

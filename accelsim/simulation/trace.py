@@ -21,6 +21,8 @@ COMPONENTS = (
     "ofmap drain",
     "weight shift",
     "ifmap shift",
+    "miss fetch",
+    "prefetch fetch",
 )
 
 

@@ -20,7 +20,7 @@ _FIRST_STEPS = 1 << 10
 _QUEUE = 256
 
 Caches = tuple["Words", ...]
-"""``(levels, entries, streams, queue, cores, setting, ticks, events)`` as the kernels take them."""
+"""``(levels, entries, streams, queue, cores, setting, ticks, events, issued)`` as the kernels take them."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,14 @@ class Outstanding:
         Lines that prefetchers and stores have asked for on its behalf.
     window_cycles
         Cycles that it runs on behind the first line that it waits for.
+    latency_cycles
+        Cycles that a line is on its way at least.
     """
 
     demands: int
     ahead: int
     window_cycles: float
+    latency_cycles: int
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,8 @@ class Hierarchy:
         self._setting[lo.SE_DEMANDS] = outstanding.demands
         self._setting[lo.SE_AHEAD] = outstanding.ahead
         self._setting[lo.SE_WINDOW] = round(outstanding.window_cycles * lo.TICKS)
+        self._setting[lo.SE_LATENCY] = outstanding.latency_cycles * lo.TICKS
+        self._issued = np.zeros((cores, outstanding.ahead, lo.N_ISSUED), np.int64)
         self._queue = np.zeros((_QUEUE, 2), np.int64)
         self._events = np.zeros((_FIRST_EVENTS, lo.N_EVENT), np.int64)
         self._ticks = np.zeros((cores, _FIRST_STEPS), np.int64)
@@ -219,6 +224,7 @@ class Hierarchy:
             self._setting,
             self._ticks,
             self._events,
+            self._issued,
         )
 
     def replay(self, records: Words) -> MemoryTraffic:

@@ -7,7 +7,9 @@ which it happened.
 
 A *step* is a stretch of a core's time that begins with the demand misses that it waits for: they are in flight
 together if they lie within the window that the core can run ahead and if there are enough miss registers. Lines that
-prefetchers or stores ask for belong to the step in which they were asked for, as many as may be outstanding.
+prefetchers or stores ask for belong to the step in which they were asked for, and have to be there when the next one
+begins: where the core needs one that cannot have come yet, or where more stores than allowed would be outstanding, each
+for the shortest time that the memory takes. A prefetcher that finds no free miss register asks again later.
 """
 
 from __future__ import annotations
@@ -89,31 +91,61 @@ def close_step(cores: Words, setting: Words, ticks: Words, core: int) -> None:
     cores[core, lo.CO_STEP] = step + 1
     cores[core, lo.CO_START] = cores[core, lo.CO_CLOCK]
     cores[core, lo.CO_DEMANDS] = 0
-    cores[core, lo.CO_AHEAD] = 0
     cores[core, lo.CO_LATENCY] = 0
 
 
 @lean_kernel
 def read_memory(
-    cores: Words, setting: Words, ticks: Words, events: Words, core: int, line: int, waits: int
+    cores: Words,
+    setting: Words,
+    ticks: Words,
+    events: Words,
+    issued: Words,
+    core: int,
+    line: int,
+    waits: int,
 ) -> None:
     """Read a line from memory, in the step to which it belongs."""
     clock = cores[core, lo.CO_CLOCK]
     if waits:
-        if cores[core, lo.CO_DEMANDS]:
-            late = clock - cores[core, lo.CO_FIRST] > setting[lo.SE_WINDOW]
-            if late or cores[core, lo.CO_DEMANDS] >= setting[lo.SE_DEMANDS]:
-                close_step(cores, setting, ticks, core)
-        elif cores[core, lo.CO_AHEAD] or clock - cores[core, lo.CO_START] > setting[lo.SE_WINDOW]:
+        since = cores[core, lo.CO_FIRST] if cores[core, lo.CO_DEMANDS] else cores[core, lo.CO_START]
+        if clock - since > setting[lo.SE_WINDOW] or cores[core, lo.CO_DEMANDS] >= setting[lo.SE_DEMANDS]:
             close_step(cores, setting, ticks, core)
         if cores[core, lo.CO_DEMANDS] == 0:
             cores[core, lo.CO_FIRST] = clock
         cores[core, lo.CO_DEMANDS] += 1
-    else:
-        if cores[core, lo.CO_AHEAD] >= setting[lo.SE_AHEAD]:
-            close_step(cores, setting, ticks, core)
-        cores[core, lo.CO_AHEAD] += 1
-    note(events, setting, cores, core, line, lo.DEMAND if waits else lo.AHEAD)
+        note(events, setting, cores, core, line, lo.DEMAND)
+        return
+    number = cores[core, lo.CO_AHEAD]
+    place = number % setting[lo.SE_AHEAD]
+    if number >= setting[lo.SE_AHEAD] and in_flight(cores, setting, issued, core, place):
+        close_step(cores, setting, ticks, core)
+    # what is asked for together with lines that the core waits for comes together with them
+    together = cores[core, lo.CO_DEMANDS] > 0 and clock - cores[core, lo.CO_FIRST] <= setting[lo.SE_WINDOW]
+    issued[core, place, lo.IS_LINE] = line
+    issued[core, place, lo.IS_CLOCK] = clock - setting[lo.SE_LATENCY] if together else clock
+    cores[core, lo.CO_AHEAD] = number + 1
+    note(events, setting, cores, core, line, lo.DEMAND if together else lo.AHEAD)
+
+
+@lean_kernel
+def in_flight(cores: Words, setting: Words, issued: Words, core: int, place: int) -> bool:
+    """Whether a line fetched ahead in this step is still on its way, as far as the core's own time tells."""
+    clock = issued[core, place, lo.IS_CLOCK]
+    if clock < cores[core, lo.CO_START]:
+        return False
+    late: bool = cores[core, lo.CO_CLOCK] - clock < setting[lo.SE_LATENCY]
+    return late
+
+
+@lean_kernel
+def wait_if_late(cores: Words, setting: Words, ticks: Words, issued: Words, core: int, line: int) -> None:
+    """End the step where the core needs a line that it has fetched ahead but that cannot be there yet."""
+    for place in range(min(cores[core, lo.CO_AHEAD], setting[lo.SE_AHEAD])):
+        if issued[core, place, lo.IS_LINE] == line:
+            if in_flight(cores, setting, issued, core, place):
+                close_step(cores, setting, ticks, core)
+            return
 
 
 @lean_kernel
@@ -147,6 +179,7 @@ def fetch(
     setting: Words,
     ticks: Words,
     events: Words,
+    issued: Words,
     level: int,
     core: int,
     line: int,
@@ -163,18 +196,20 @@ def fetch(
         if covered:
             entries[first] = entry & ~lo.PREFETCHED
             levels[level, lo.LV_COVERED] += 1
+            if waits:
+                wait_if_late(cores, setting, ticks, issued, core, line)
         if entry == lo.EMPTY:
             levels[level, lo.LV_MISSES] += 1
             leaving = insert(entries, first, ways, line << 2)
             if leaving != lo.EMPTY and leaving & lo.DIRTY:
                 write_back(levels, entries, cores, setting, events, level + 1, core, leaving >> 2)
         if levels[level, lo.LV_STREAMS] and (entry == lo.EMPTY or covered):
-            follow(levels, streams, queue, setting, level, core, line)
+            follow(levels, streams, queue, cores, setting, issued, level, core, line)
         if entry != lo.EMPTY:
             cores[core, lo.CO_LATENCY] += latency * waits
             return
         level += 1
-    read_memory(cores, setting, ticks, events, core, line, waits)
+    read_memory(cores, setting, ticks, events, issued, core, line, waits)
 
 
 @lean_kernel
@@ -203,6 +238,7 @@ def touch(
     setting: Words,
     ticks: Words,
     events: Words,
+    issued: Words,
     core: int,
     line: int,
     write: int,
@@ -224,7 +260,7 @@ def touch(
             else:
                 levels[0, lo.LV_WRITES] += 1
         if asks:
-            fetch(levels, entries, streams, queue, cores, setting, ticks, events, level, core, wanted, waits)
+            fetch(levels, entries, streams, queue, cores, setting, ticks, events, issued, level, core, wanted, waits)
         if at < 0 and write and asks:
             entries[first_way(levels, 0, core, line)] |= lo.DIRTY
         at += 1
@@ -244,9 +280,9 @@ def replay(records: Words, number: int, caches: tuple[Words, ...]) -> None:
     number
         Records that count.
     caches
-        ``(levels, entries, streams, queue, cores, setting, ticks, events)``.
+        ``(levels, entries, streams, queue, cores, setting, ticks, events, issued)``.
     """
-    levels, entries, streams, queue, cores, setting, ticks, events = caches
+    levels, entries, streams, queue, cores, setting, ticks, events, issued = caches
     shift = setting[lo.SE_LINE_SHIFT]
     ways, through = levels[0, lo.LV_WAYS], levels[0, lo.LV_THROUGH]
     for r in range(number):
@@ -268,7 +304,7 @@ def replay(records: Words, number: int, caches: tuple[Words, ...]) -> None:
                         levels[0, lo.LV_READS + write] += 1
                         entries[first] |= write
                         continue
-                touch(levels, entries, streams, queue, cores, setting, ticks, events, core, line, write)
+                touch(levels, entries, streams, queue, cores, setting, ticks, events, issued, core, line, write)
 
 
 @kernel

@@ -50,7 +50,7 @@ CO_CLOCK = 0
 CO_START = 1  # of the current step
 CO_FIRST = 2  # of the first demand miss of the step
 CO_DEMANDS = 3  # demand misses of the step
-CO_AHEAD = 4  # lines of the step that nobody waits for yet
+CO_AHEAD = 4  # lines that nobody waits for yet, over all steps
 CO_LATENCY = 5  # cycles that the caches below the first took to answer in this step
 CO_STEP = 6
 N_CORE = 7
@@ -71,11 +71,12 @@ SE_PAGE_SHIFT = 1  # lines per page of the prefetchers, as a power of two
 SE_DEMANDS = 2  # demand misses that a core can have outstanding
 SE_AHEAD = 3  # further lines that a core can have outstanding
 SE_WINDOW = 4  # ticks that a core runs on behind a miss
-SE_TIME = 5  # counts requests, for the age of streams
-SE_EVENTS = 6  # events noted
-SE_OVERFLOW = 7  # 1 once the events or the steps did not fit
-SE_QUEUED = 8  # prefetches that wait in `queue`
-N_SETTING = 9
+SE_LATENCY = 5  # ticks that a line is on its way at least
+SE_TIME = 6  # counts requests, for the age of streams
+SE_EVENTS = 7  # events noted
+SE_OVERFLOW = 8  # 1 once the events or the steps did not fit
+SE_QUEUED = 9  # prefetches that wait in `queue`
+N_SETTING = 10
 
 # events: what reaches the memory
 EV_LINE = 0
@@ -83,6 +84,11 @@ EV_KIND = 1
 EV_CORE = 2
 EV_STEP = 3
 N_EVENT = 4
+
+# issued: per core the lines fetched ahead of its need, the last so many; two planes
+IS_LINE = 0
+IS_CLOCK = 1
+N_ISSUED = 2
 
 DEMAND = 0
 AHEAD = 1

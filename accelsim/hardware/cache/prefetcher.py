@@ -2,7 +2,8 @@
 
 A prefetcher follows a number of pages, as that of Nehalem does, which ZSim models (16 pages of 64 lines). A page is
 followed from its first miss; once `training` requests have come in one direction, each further one makes the
-prefetcher ask for up to `degree` lines, no more than `distance` ahead of the line asked for, and never beyond the page.
+prefetcher ask for up to `degree` lines, no more than `distance` ahead of the line asked for, never beyond the page, and
+only while a miss register is free.
 Only misses, and the first use of lines that the prefetcher itself has brought, count as requests.
 """
 
@@ -41,7 +42,29 @@ def find_stream(levels: Words, streams: Words, setting: Words, level: int, core:
 
 
 @lean_kernel
-def follow(levels: Words, streams: Words, queue: Words, setting: Words, level: int, core: int, line: int) -> None:
+def is_free(cores: Words, setting: Words, issued: Words, core: int, queued: int) -> bool:
+    """Whether a miss register is left behind `queued` further prefetches."""
+    limit = setting[lo.SE_AHEAD]
+    number = cores[core, lo.CO_AHEAD] + queued
+    if number < limit:
+        return True
+    clock = issued[core, number % limit, lo.IS_CLOCK]
+    free: bool = clock < cores[core, lo.CO_START] or cores[core, lo.CO_CLOCK] - clock >= setting[lo.SE_LATENCY]
+    return free and queued < limit
+
+
+@lean_kernel
+def follow(
+    levels: Words,
+    streams: Words,
+    queue: Words,
+    cores: Words,
+    setting: Words,
+    issued: Words,
+    level: int,
+    core: int,
+    line: int,
+) -> None:
     """Tell a level's prefetcher of a request; the lines that it wants go into `queue`."""
     s = find_stream(levels, streams, setting, level, core, line)
     moved = line - streams[s, lo.ST_LAST]
@@ -68,6 +91,8 @@ def follow(levels: Words, streams: Words, queue: Words, setting: Words, level: i
         beyond = wanted >> setting[lo.SE_PAGE_SHIFT] != streams[s, lo.ST_PAGE]
         number = setting[lo.SE_QUEUED]
         if beyond or (wanted - line) * step > levels[level, lo.LV_DISTANCE] or number >= queue.shape[0]:
+            break
+        if not is_free(cores, setting, issued, core, number):
             break
         head = wanted
         queue[number, 0] = level

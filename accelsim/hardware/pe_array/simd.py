@@ -162,8 +162,8 @@ class SimdConfig(PeArrayConfig):
         """Cycles that a miss of all levels spends in the caches."""
         return sum(cache.latency_cycles for cache in self.caches.values())
 
-    def hierarchy(self) -> Hierarchy:
-        """Build the caches, empty."""
+    def hierarchy(self, memory_latency_cycles: int) -> Hierarchy:
+        """Build the caches, empty, above a memory that takes at least so many cycles."""
         levels = [
             CacheLevel(
                 name=name,
@@ -177,5 +177,10 @@ class SimdConfig(PeArrayConfig):
             for name, cache in self.caches.items()
         ]
         per_core = [max(cache.outstanding_misses // cache.cores, 1) for cache in self.caches.values()]
-        outstanding = Outstanding(min(per_core), per_core[-1], self.window_cycles)
+        outstanding = Outstanding(
+            demands=min(per_core),
+            ahead=per_core[-1],
+            window_cycles=self.window_cycles,
+            latency_cycles=memory_latency_cycles + self.path_cycles,
+        )
         return Hierarchy(levels, self.cores, self.line_bytes, self.page_bytes, outstanding)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from accelsim.hardware.pe_array.simd_blocking import Blocking
     from accelsim.mapping.array_costs import StoredForm
     from accelsim.mapping.cached_network import CachedStage
+    from accelsim.mapping.layer_tiler import MemoryInterface
     from accelsim.workload.operand_data import OperandData
 
 STREAM_CHUNK_BYTES = 4_096
@@ -56,9 +57,9 @@ class SimdCores:
         """Feature maps are stored as they are."""
         return PLAIN
 
-    def begin(self) -> SimdRun:
+    def begin(self, memory: MemoryInterface) -> SimdRun:
         """Begin a run, the caches empty."""
-        return SimdRun(self.config, self.lanes)
+        return SimdRun(self.config, self.lanes, memory.latency_cycles)
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,14 @@ class SimdRun:
     ----------
     config, lanes
         As `SimdCores` takes them.
+    memory_latency_cycles
+        Cycles from a read of a closed row to its data.
     """
 
-    def __init__(self, config: SimdConfig, lanes: int) -> None:
+    def __init__(self, config: SimdConfig, lanes: int, memory_latency_cycles: int) -> None:
         self._config = config
         self._lanes = lanes
-        self._hierarchy = config.hierarchy()
+        self._hierarchy = config.hierarchy(memory_latency_cycles)
         self._records = np.zeros((loops.BATCH, lo.N_RECORD), np.int64)
 
     # -- what the mapper asks ------------------------------------------------------------------------------------

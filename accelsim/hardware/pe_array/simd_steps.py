@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from accelsim.hardware.cache.hierarchy import MemoryTraffic
 
-Ints = "NDArray[np.int64]"
+WRITES_IN_FLIGHT = 2
+"""Bundles of evicted lines that may wait for the memory at one time."""
 
-WRITES_IN_FLIGHT = 4
-"""Steps whose evicted lines may wait for the memory at one time."""
+WRITE_BUNDLE = 32
+"""Evicted lines after which they are sent off together, at the end of the step that brings so many."""
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,11 @@ class StageSteps:
     @property
     def output(self) -> OutputTiles:
         """Lines that leave the last cache dirty."""
-        written, drain = self._of_kind(lo.WRITE)
+        events = self.steps.events
+        events = events[events[:, lo.EV_KIND] == lo.WRITE].copy()
+        bundle = np.arange(len(events)) // WRITE_BUNDLE
+        events[:, lo.EV_STEP] = events[np.minimum((bundle + 1) * WRITE_BUNDLE, len(events)) - 1, lo.EV_STEP]
+        written, drain = line_pattern(events, self.line_bytes)
         count = len(written)
         tiles = OperandTiles(
             operand="psum",
