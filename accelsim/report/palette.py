@@ -7,7 +7,14 @@ PURPLE, SKY, YELLOW, GREY = "#CC79A7", "#56B4E9", "#F0E442", "#8C929C"
 SERIES = (BLUE, ORANGE, GREEN, VERMILLION, PURPLE, SKY, YELLOW, GREY)
 
 COMPUTE = BLUE
-STALLS = {"ifmap_fetch": ORANGE, "weight_fetch": VERMILLION, "psum_fetch": PURPLE, "ofmap_drain": GREEN}
+STALLS = {
+    "ifmap_fetch": ORANGE,
+    "weight_fetch": VERMILLION,
+    "psum_fetch": PURPLE,
+    "ofmap_drain": GREEN,
+    "cache_miss": ORANGE,
+    "late_prefetch": VERMILLION,
+}
 COMPONENTS = {
     "pe_array": BLUE,
     "vector_unit": SKY,
@@ -24,6 +31,8 @@ UNITS = {
     "PE array": COMPUTE,
     "vector unit": SKY,
     "ofmap drain": GREEN,
+    "miss fetch": ORANGE,
+    "prefetch fetch": VERMILLION,
 }
 """Rows of the timeline, in the colours of the waiting that they cause."""
 
