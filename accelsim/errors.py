@@ -99,3 +99,9 @@ class RunError(AccelsimError):
 
 class DeadlockError(RunError):
     """The events ran out before the tiles did; the message says who waits for what."""
+
+
+class StudyInterruptedError(RunError):
+    """The user stopped a study, which can be continued."""
+
+    exit_code = 130

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.atomic_file import naming_the_path
-from accelsim.errors import InputError
+from accelsim.errors import InputError, StudyInterruptedError
 from accelsim.explore.space import Space, load_space
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def run_study(
     InputError
         When the space, the storage or an option is wrong.
     RunError
-        When workers or storage fail in the middle; what has finished is stored, and `resume` continues.
+        When workers or storage fail in the middle, or the user interrupts; what has finished is stored, and `resume`
+        continues.
     """
     chosen = options or StudyOptions()
     space = source if isinstance(source, Space) else load_space(source, hardware)
@@ -109,6 +110,8 @@ def run_study(
     try:
         with _workers(chosen) as workers:
             return Head(space, storage, workers, plan, _cache(chosen), space.seed, report).run()
+    except KeyboardInterrupt:
+        raise StudyInterruptedError("interrupted; --resume continues the study") from None
     finally:
         storage.close()
 

@@ -34,14 +34,14 @@ generation: 8
 """
 
 
-def write_space(folder: Path, text: str = SMALL, **changes: object) -> Path:
+def write_space(folder: Path, text: str = SMALL, **changes: Any) -> Path:  # noqa: ANN401 - what YAML holds
     """Write a space file, its plain keys replaced by `changes`."""
     path = folder / "space.yaml"
     path.write_text(yaml.safe_dump(yaml.safe_load(text) | changes, sort_keys=False), "utf-8")
     return path
 
 
-def small_space(folder: Path, text: str = SMALL, **changes: object) -> Space:
+def small_space(folder: Path, text: str = SMALL, **changes: Any) -> Space:  # noqa: ANN401 - as above
     """Load a space file, its plain keys replaced by `changes`."""
     return load_space(write_space(folder, text, **changes))
 

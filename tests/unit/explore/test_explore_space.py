@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SPACES = [preset.name for preset in list_presets("spaces")]
 
 
-def refusal(folder: Path, **changes: object) -> str:
+def refusal(folder: Path, **changes: Any) -> str:  # noqa: ANN401 - what YAML holds
     with pytest.raises(InputError) as caught:
         check_space(small_space(folder, **changes), FidelityPlan())
     assert "\n" not in str(caught.value)
@@ -116,7 +116,7 @@ def test_files_count_from_the_space_file(tmp_path: Path) -> None:
 def test_the_hash_of_a_space_changes_with_its_meaning_only(tmp_path: Path) -> None:
     first = small_space(tmp_path)
     assert small_space(tmp_path, trials=9, description="other words").content_hash == first.content_hash
-    changes: dict[str, object]
+    changes: dict[str, Any]
     for changes in ({"seed": 1}, {"objectives": ["energy_pj"]}, {"batch": 2}, {"constraints": []}, {"generation": 9}):
         assert small_space(tmp_path, **changes).content_hash != first.content_hash
 
