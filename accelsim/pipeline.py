@@ -13,10 +13,12 @@ from accelsim.config.loader import load_hardware, origin, seen_from
 from accelsim.energy.table import load_energy_table
 from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.dram.partition_ranges import DATASHEET, partition_ranges
 from accelsim.hardware.dram.read_errors import ReadErrors
 from accelsim.hardware.pe_array import build_array
 from accelsim.mapping.layer_tiler import MemoryInterface
 from accelsim.mapping.network import map_network
+from accelsim.mapping.placement import ALIGNMENT_BYTES, Rooms
 from accelsim.numerics.accuracy_request import AccuracyRequest
 from accelsim.samples import run_samples
 from accelsim.simulation.closed_form import estimate_stages
@@ -159,7 +161,18 @@ def memory_interface(config: HardwareConfig, device: Dram) -> MemoryInterface:
     timings = device.spec.timings[0]
     latency_ps = (timings["RCD"] + timings["CL"] + timings["BL"]) * device.clock_ps
     latency_cycles = config.pe_array.clock.cycle_at(latency_ps)
-    return MemoryInterface(bytes_per_cycle, device.burst_bytes, latency_cycles, device.capacity_bytes)
+    return MemoryInterface(
+        bytes_per_cycle, device.burst_bytes, latency_cycles, device.capacity_bytes, _rooms(config, device)
+    )
+
+
+def _rooms(config: HardwareConfig, device: Dram) -> Rooms | None:
+    """Where tensors may lie; None where none is assigned to a partition."""
+    assigned = config.mapping.partitions
+    if not assigned:
+        return None
+    ranges = partition_ranges(device.spec, ALIGNMENT_BYTES)
+    return Rooms(assigned, ranges, ranges[DATASHEET])
 
 
 def _read_errors(config: HardwareConfig, memory: Dram, seed: int) -> ReadErrors | None:

@@ -96,15 +96,6 @@ class PotDecodingConfig(Record):
     """Weights that the decoder makes in a cycle; as many as are asked for where nothing is stated."""
 
 
-class PotDecodingConfig(Record):
-    """Where weights that are stored as sparse powers of two become weights again, on arrays that do not do it."""
-
-    mode: Literal["on_the_fly", "ahead"] = "on_the_fly"
-    """At the edge of the array, every time they enter it, or once between DRAM and the weight buffer."""
-    weights_per_cycle: int | None = Field(default=None, ge=1, le=1_048_576)
-    """Weights that the decoder makes in a cycle; as many as are asked for where nothing is stated."""
-
-
 class MappingConfig(Record):
     """How layers are tiled and what stays on chip between them."""
 
@@ -114,6 +105,8 @@ class MappingConfig(Record):
     """Whether feature maps that fit stay in their buffer between layers."""
     layers: dict[str, TileConfig] = Field(default_factory=dict)
     """Mappings given by hand, by layer name."""
+    partitions: dict[str, str] = Field(default_factory=dict)
+    """Partition of the DRAM by tensor; with any named, the others lie outside of all partitions."""
     pot_decoding: PotDecodingConfig = PotDecodingConfig()
     """How decomposed weights reach an array that multiplies plain ones."""
 
@@ -184,6 +177,15 @@ class HardwareConfig(Record):
                 f"{self.precision.weight_bits} may not exceed pe_array.operand_bits = {self.pe_array.operand_bits}"
             )
             raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _partitions_of_tensors_exist(self) -> HardwareConfig:
+        known = [partition.name for partition in self.dram.partitions]
+        for tensor, name in self.mapping.partitions.items():
+            if name not in known:
+                message = f"mapping.partitions.{tensor} = {name!r} stands not under dram.partitions: {', '.join(known)}"
+                raise ValueError(message)
         return self
 
     def buffer_of(self, operand: Operand) -> str:

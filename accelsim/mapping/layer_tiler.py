@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from accelsim.config.schema import HardwareConfig, Operand
+    from accelsim.mapping.placement import Rooms
     from accelsim.mapping.stages import Stage
     from accelsim.mapping.tensor_memory import TensorMemory
     from accelsim.mapping.tiling import Tiling
@@ -50,12 +52,15 @@ class MemoryInterface:
         Cycles of the array from a read of a closed row to its data, on an idle memory.
     capacity_bytes
         Size.
+    rooms
+        Where tensors may lie; None where that does not matter.
     """
 
     bytes_per_cycle: float
     burst_bytes: int
     latency_cycles: int
     capacity_bytes: int
+    rooms: Rooms | None = None
 
 
 class NoRoomError(Exception):
@@ -192,6 +197,20 @@ class LayerTiler:
                     where=self.hardware.name,
                     key=f"mapping.layers.{name}",
                     allowed=", ".join(known),
+                )
+
+    def check_assigned_tensors(self) -> None:
+        """Refuse partitions for tensors that the network does not have."""
+        weights = {stage.layer.weight for stage in self.stages if isinstance(stage.layer.operator, Conv | Gemm)}
+        known = weights | set(self.tensors.lives)
+        for name in self.hardware.mapping.partitions:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=3)
+                raise MappingError(
+                    "is no weight array and no feature map of the network that owns memory",
+                    where=self.hardware.name,
+                    key=f"mapping.partitions.{name}",
+                    allowed=f"such as {', '.join(near or sorted(known)[:3])}",
                 )
 
     def tiling(self, stage: Stage) -> Tiling:

@@ -14,6 +14,7 @@ from accelsim.mapping.array_stage import ArrayStage
 from accelsim.mapping.blocks import BlockSequence
 from accelsim.mapping.cached_network import CachedMachine, map_cached_network
 from accelsim.mapping.decisions import mixed_blocks
+from accelsim.mapping.element_order import WeightOrder
 from accelsim.mapping.layer_tiler import ARRAY_OPERANDS, LayerTiler, MemoryInterface, NoRoomError
 from accelsim.mapping.placement import Placement, place
 from accelsim.mapping.stages import Part, Stage, channels_of
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.array_costs import PeArray
-    from accelsim.mapping.element_order import WeightOrder
     from accelsim.mapping.layer_tiler import TilingSolutions
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.operators import Shape
@@ -121,7 +121,8 @@ def map_network(
     if isinstance(array, CachedMachine):
         tensors, tiles, placement = map_cached_network(graph, hardware, memory, array, progress)
         bits_of = {name: tensors.bits_of(name) for name in graph.tensors}
-        return NetworkMapping(graph, tensors.stages, tiles, placement, tensors.parts_of, bits_of, {})
+        weights = _weights_in_one_piece(tensors)
+        return NetworkMapping(graph, tensors.stages, tiles, placement, tensors.parts_of, bits_of, weights)
     barred: set[str] = set()
     known: TilingSolutions = {} if solutions is None else solutions
     while True:
@@ -133,6 +134,17 @@ def map_network(
             if not kept:
                 raise error.reason from None
             barred.add(max(kept, key=lambda life: (life.bits, life.name)).name)
+
+
+def _weights_in_one_piece(tensors: TensorMemory) -> dict[int, StoredWeights]:
+    """Weights of a machine that cuts none into tiles."""
+    weights = {}
+    for stage in tensors.stages:
+        dims = tensors.graph.gemm_dims(stage.layer)
+        if dims is not None and tensors.graph.weight_tensor(stage.layer) is not None:
+            order = WeightOrder(dims.groups, dims.n, dims.k, dims.groups, dims.n, dims.k, tensors.weight_bits(stage))
+            weights[stage.index] = StoredWeights(stage.layer.weight, order, plain=True)
+    return weights
 
 
 @dataclass
@@ -152,13 +164,14 @@ class _NetworkMapper:
         """Map all stages."""
         self.tiler.check_operand_widths()
         self.tiler.check_given_tiles()
+        self.tiler.check_assigned_tensors()
         blocks: dict[int, BlockSequence] = {}
         for stage in self.tensors.stages:
             if stage.on_array:
                 blocks[stage.index] = BlockSequence(self.tiler.problem(stage), self.tiler.tiling(stage))
             if progress:
                 progress((stage.index + 1) / len(self.tensors.stages))
-        placement = place(self.tensors.demands(blocks), self.memory.capacity_bytes)
+        placement = place(self.tensors.demands(blocks), self.memory.capacity_bytes, self.memory.rooms)
         weights = {
             index: StoredWeights(region, blocks[index].weight_order, blocks[index].has_plain_weights)
             for index, region in self.tensors.weight_regions(blocks).items()

@@ -14,7 +14,7 @@ from accelsim.errors import MappingError
 from accelsim.units import BYTES_PER_MIB, ceil_div
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 ALIGNMENT_BYTES = 4_096
 """Tensors begin at multiples of this, a page as an allocator hands it out; two may share a longer DRAM row."""
@@ -39,6 +39,30 @@ class Region:
 
 
 @dataclass(frozen=True)
+class Rooms:
+    """Where tensors may lie, for those that were assigned to a partition and for the others.
+
+    Parameters
+    ----------
+    partition_of
+        Partition by tensor.
+    ranges
+        First and last-plus-one addresses of each partition.
+    elsewhere
+        Those for tensors that are assigned to none.
+    """
+
+    partition_of: Mapping[str, str]
+    ranges: Mapping[str, Sequence[tuple[int, int]]]
+    elsewhere: Sequence[tuple[int, int]]
+
+    def of_demand(self, name: str) -> tuple[str, Sequence[tuple[int, int]]]:
+        """Partition (empty for none) and addresses for a tensor; copies of weights go with them, sums stay apart."""
+        partition = self.partition_of.get(name.partition("@")[0], "")
+        return partition, self.ranges[partition] if partition else self.elsewhere
+
+
+@dataclass(frozen=True)
 class Placement:
     """The place of every tensor that travels to DRAM, by name."""
 
@@ -50,7 +74,7 @@ class Placement:
         return max((region.address + region.size_bytes for region in self.regions.values()), default=0)
 
 
-def place(demands: Iterable[Demand], capacity_bytes: int) -> Placement:
+def place(demands: Iterable[Demand], capacity_bytes: int, rooms: Rooms | None = None) -> Placement:
     """Give every tensor an address.
 
     Parameters
@@ -59,6 +83,8 @@ def place(demands: Iterable[Demand], capacity_bytes: int) -> Placement:
         In the order in which they are placed.
     capacity_bytes
         Size of the DRAM.
+    rooms
+        Where tensors may lie; anywhere where left out.
 
     Raises
     ------
@@ -73,14 +99,34 @@ def place(demands: Iterable[Demand], capacity_bytes: int) -> Placement:
             for other, region in placed
             if other.first <= demand.last and demand.first <= other.last
         )
-        address = 0
-        for begin, end in rivals:
-            if address + size <= begin:
-                break
-            address = max(address, end)
+        address = _first_fit(size, rivals, 0) if rooms is None else _within_rooms(demand, size, rivals, rooms)
         placed.append((demand, Region(address, demand.size_bytes)))
     placement = Placement({demand.name: region for demand, region in placed})
     if placement.end > capacity_bytes:
         message = f"the tensors need {ceil_div(placement.end, BYTES_PER_MIB)} MiB of DRAM, it has"
         raise MappingError(f"{message} {capacity_bytes // BYTES_PER_MIB} MiB", key="dram")
     return placement
+
+
+def _first_fit(size: int, rivals: list[tuple[int, int]], address: int) -> int:
+    """First address from `address` on with so much room between the stretches that are taken, which are sorted."""
+    for begin, end in rivals:
+        if address + size <= begin:
+            break
+        address = max(address, end)
+    return address
+
+
+def _within_rooms(demand: Demand, size: int, rivals: list[tuple[int, int]], rooms: Rooms) -> int:
+    partition, ranges = rooms.of_demand(demand.name)
+    for begin, end in ranges:
+        address = _first_fit(size, rivals, begin)
+        if address + size <= end:
+            return address
+    largest = max((end - begin for begin, end in ranges), default=0)
+    raise MappingError(
+        f"tensor {demand.name!r} of {ceil_div(demand.size_bytes, 1024)} KiB finds no room in one piece",
+        key="mapping.partitions" if partition else "dram.partitions",
+        value=partition or None,
+        allowed=f"partitions with room for it; the longest stretch of this one has {largest // 1024} KiB",
+    )

@@ -47,16 +47,36 @@ def map_points(config: DramConfig, device: Device) -> PointMap:
     ConfigError
         When a partition lies outside of the memory.
     """
+    owners = partition_places(config, device)
+    points = [OperatingPoint()]
+    of_partition = [0]
+    for partition in config.partitions:
+        if partition.operating_point not in points:
+            points.append(partition.operating_point)
+        of_partition.append(points.index(partition.operating_point))
+    return PointMap(tuple(points), np.array(of_partition)[owners].reshape(-1, owners.shape[3]))
+
+
+def partition_places(config: DramConfig, device: Device) -> NDArray[np.int64]:
+    """Number of the partition that holds each place, from 1 in the order of the config; 0 for none.
+
+    Returns
+    -------
+    array
+        ``(channels, ranks, banks of a rank, subarrays)``; where partitions overlap, the later one holds.
+
+    Raises
+    ------
+    ConfigError
+        When a partition lies outside of the memory.
+    """
     geometry = device.geometry
     banks = geometry.bank_groups * geometry.banks_per_group
     shape = (config.channels, config.ranks, banks, geometry.rows // geometry.rows_per_subarray)
-    chosen = np.zeros(shape, np.int64)
-    points = [OperatingPoint()]
+    owners = np.zeros(shape, np.int64)
     for index, partition in enumerate(config.partitions):
-        if partition.operating_point not in points:
-            points.append(partition.operating_point)
-        chosen[_place(partition, index, shape)] = points.index(partition.operating_point)
-    return PointMap(tuple(points), chosen.reshape(-1, shape[3]))
+        owners[_place(partition, index, shape)] = index + 1
+    return owners
 
 
 def point_timings(point: OperatingPoint, nominal: dict[str, int], clock_ps: int) -> dict[str, int]:
