@@ -72,7 +72,7 @@ def test_demands_find_room_in_their_partition_and_nowhere_else() -> None:
     regions = place(demands, 1 << 30, rooms).regions
     assert {name: region.address // PAGE for name, region in regions.items()} == {"a": 8, "b": 20, "c": 0, "a@x": 23}
     with pytest.raises(
-        MappingError, match=r"tensor 'b' of 20 KiB finds no room in one piece; .* longest .* has 16 KiB"
+        MappingError, match=r"'b' of 20 KiB finds no room in one piece; .* longest .* has 16 KiB"
     ):
         place([Demand("b", 5 * PAGE, 0, 9)], 1 << 30, rooms)
     with pytest.raises(MappingError, match="'d' of 16 KiB"):
@@ -83,7 +83,7 @@ def test_a_tensor_moved_to_another_partition_lies_there() -> None:
     overrides = [
         "dram.address_map=ChRaBaRoCo",
         "dram.partitions=[{name: low, scope: {bank: 5}, operating_point: {vdd_v: 1.0}}]",
-        "mapping.partitions={conv2.weight: low}",
+        "mapping.partitions={c3.weight: low}",
     ]
     machine = accelsim.load_hardware("systolic_32x32", overrides)
     dram = Dram(machine.dram)
@@ -93,14 +93,14 @@ def test_a_tensor_moved_to_another_partition_lies_there() -> None:
         pages = np.arange(region.address, region.address + region.size_bytes, 64)
         fields = decode_addresses(dram.spec, pages)
         bank = fields["bank_group"] * dram.spec.geometry.banks_per_group + fields["bank"]
-        assert (bank == 5).all() == (name == "conv2.weight")
+        assert (bank == 5).all() == (name == "c3.weight")
 
 
 @pytest.mark.parametrize(
     ("assigned", "message"),
     [
         ("{conv9.weight: low}", "mapping.partitions.conv9.weight: is no weight array and no feature map"),
-        ("{conv2.weight: high}", "mapping.partitions.conv2.weight = 'high' stands not under dram.partitions: low"),
+        ("{c3.weight: high}", "mapping.partitions.c3.weight = 'high' stands not under dram.partitions: low"),
     ],
 )
 def test_assignments_that_cannot_hold_are_refused(assigned: str, message: str) -> None:
