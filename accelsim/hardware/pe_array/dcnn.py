@@ -105,16 +105,16 @@ class DcnnCosts(DenseCosts):
         """Cycles of blocks of whole rows; the pixels of the slowest element, one filter and dot product at a time."""
         steps = -(-k // self.config.lanes)
         pes = self.config.pe_rows * self.config.pe_cols
-        if not self._operands.is_plane:
-            cycles: NDArray[np.int64] = groups * m * -(-n // pes) * steps
-            return cycles
         sizes, place = np.unique(m, return_inverse=True)
         slowest = np.array([self._slowest_pixels(int(size)) for size in sizes])[place.reshape(m.shape)]
-        cycles = groups * slowest * n * steps
+        of_each = slowest * n if self._operands.is_plane else m * -(-n // pes)
+        cycles: NDArray[np.int64] = groups * of_each * steps
         return cycles
 
     def _slowest_pixels(self, pixels: int) -> int:
         """Output pixels of the element that has the most."""
+        if not self._operands.is_plane:
+            return pixels
         _, _, height, width = self.layer.ofmap_shape
         parts = rectangles(0, pixels, height, width)
         return sum(

@@ -31,7 +31,9 @@ def useful_block_sizes(config: ScnnConfig, operands: LayerOperands, dim: Dim) ->
         return _doublings(layer.dims.m if dim == "m" else layer.dims.n, 1, *((config.pes,) if dim == "n" else ()))
     images, _, height, width = layer.ofmap_shape
     if dim == "m":
-        rows = _doublings(height, 1) if images == 1 else [count for count in range(1, height + 1) if height % count == 0]
+        rows = (
+            _doublings(height, 1) if images == 1 else [count for count in range(1, height + 1) if height % count == 0]
+        )
         parts = _doublings(width, 1) + [width * count for count in rows]  # no block may end within an image and go on
         return [*parts, *_doublings(layer.dims.m, height * width)]
     return _doublings(

@@ -110,8 +110,10 @@ class Plane:
         begin, end = (self.rows, self.cols)[axis]
         middle = (begin + end + 1) // 2
         spans = [(begin, middle), (middle, end)]
-        make = (lambda span: (span, self.cols)) if axis == 0 else (lambda span: (self.rows, span))
-        return [Plane(*make(span), self.window, self.size, self.grid) for span in spans]
+        return [
+            Plane(span if axis == 0 else self.rows, span if axis else self.cols, self.window, self.size, self.grid)
+            for span in spans
+        ]
 
     def fitted(self, capacity: int) -> list[Plane]:
         """The plane in parts small enough for the sums of one filter to fit into the accumulators."""

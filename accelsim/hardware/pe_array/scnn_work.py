@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from accelsim.hardware.pe_array.scnn_kernels import (
-    WEIGHT_PLANES,
-    compress_map,
-    compress_weights,
-    counted_group_cycles,
-    group_cycles,
-)
+from accelsim.hardware.pe_array.scnn_conflicts import conflict_slowdown
+from accelsim.hardware.pe_array.scnn_kernels import counted_group_cycles
+from accelsim.hardware.pe_array.scnn_lists import Lists, list_map, list_weights, listed_cycles
 from accelsim.hardware.pe_array.scnn_operands import NO_WINDOW, drawn_counts, with_placeholders
 from accelsim.hardware.pe_array.scnn_planes import Plane, filter_groups, rectangles, taps_per_phase
 from accelsim.units import ceil_div
-from accelsim.workload.drawn_values import draw_integers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +23,6 @@ if TYPE_CHECKING:
     from accelsim.hardware.pe_array.scnn import ScnnConfig
     from accelsim.hardware.pe_array.scnn_operands import Flags, LayerOperands
     from accelsim.hardware.pe_array.scnn_planes import Span
-    from accelsim.workload.operators import Window
-
-_SAMPLED_PAIRS = 3000
-"""Pairs of vectors from which bank conflicts are found where operands are known by their statistics."""
 
 
 @dataclass
@@ -73,27 +64,6 @@ class BlockWork:
     def total_cycles(self) -> int:
         """Cycles until the last sum has left the accumulators."""
         return int(np.ceil(max(self.cycles, self.drained[1]) - 1e-6))
-
-
-@dataclass(frozen=True)
-class Lists:
-    """Lists of stored elements: (lists, channels, phases).
-
-    Parameters
-    ----------
-    vectors
-        Vectors of each list.
-    entries, nonzeros
-        Stored elements, and those that are no placeholders.
-    banks, starts, counts
-        What the kernels take, where the values are known.
-    """
-
-    vectors: NDArray[np.int64]
-    entries: int
-    nonzeros: NDArray[np.int64]
-    banks: NDArray[Any] | None = None
-    starts: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -298,27 +268,8 @@ class ScnnLayer:
         work.busy[: len(pairs)] += pairs
         work.pairs += float(pairs.sum())
         work.products += float((maps.nonzeros * weights.nonzeros).sum())
-        if maps.banks is not None and weights.banks is not None:
-            totals, busy = np.zeros(2, np.int64), np.zeros(len(pairs), np.int64)
-            return float(
-                group_cycles(
-                    maps.banks,
-                    maps.starts,
-                    np.arange(maps.vectors.shape[1]),
-                    weights.banks,
-                    weights.starts,
-                    weights.nonzeros.ravel(),
-                    maps.vectors.shape[2],
-                    len(maps.vectors),
-                    len(weights.vectors),
-                    config.map_lanes,
-                    config.accumulator_banks,
-                    config.bank_queue,
-                    fifo,
-                    busy,
-                    totals,
-                )
-            )
+        if maps.listed is not None and weights.listed is not None:
+            return listed_cycles(config, maps, weights, fifo)
         return float(counted_group_cycles(maps.vectors, weights.vectors, self._slowdown(pixels, filters), fifo))
 
     def _slowdown(self, pixels: Plane | Span, filters: int) -> float:
@@ -337,90 +288,3 @@ class ScnnLayer:
 def _row(length: int) -> Plane:
     """Positions of a matrix product as a plane of one row, all of it on one element."""
     return Plane((0, 1), (0, length), NO_WINDOW, (1, length), (1, 1))
-
-
-def list_map(config: ScnnConfig, flags: Flags, plane: Plane, acc_cols: int, grid: tuple[int, int]) -> Lists:
-    """Activations (channels, rows, columns) of a plane as lists."""
-    window, keep = plane.window, "ifmap" not in config.sparse
-    phases = window.stride[0] * window.stride[1]
-    shape = (grid[0] * grid[1], len(flags), phases)
-    top, bottom, left, right = plane.region
-    banks = np.empty(max((bottom - top) * (right - left), 1) * len(flags), np.uint8)
-    starts = np.empty(int(np.prod(shape)) + 1, np.int64)
-    count = compress_map(
-        flags, plane.region, plane.tile, grid, (window.padding[0], window.padding[1]), window.stride, keep,
-        config.longest_run, config.weight_lanes, acc_cols, config.accumulator_banks, banks, starts,
-    )  # fmt: skip
-    entries = np.diff(starts).reshape(shape)
-    stored = np.append(0, np.cumsum(banks[:count] != 255))
-    nonzeros = np.diff(stored[starts]).reshape(shape)
-    return Lists(-(-entries // config.map_lanes), count, nonzeros, banks[:count], starts)
-
-
-def list_weights(
-    config: ScnnConfig,
-    flags: Flags,
-    groups: Span,
-    filters: NDArray[np.int64],
-    reduction: Span,
-    window: Window,
-    acc_cols: int,
-) -> Lists:
-    """Weights of output-channel groups, one for each row of `filters`, as lists of vectors."""
-    phases, taps = window.stride[0] * window.stride[1], window.kernel[0] * window.kernel[1]
-    channels = (ceil_div(reduction[1], taps) - reduction[0] // taps) * (groups[1] - groups[0])
-    shape = (len(filters), channels, phases)
-    widest = int((filters[:, 1] - filters[:, 0]).max())
-    most = len(filters) * channels * (widest * taps // config.weight_lanes + phases)
-    vectors = np.zeros((max(most, 1), WEIGHT_PLANES), np.uint64)
-    starts, weights = np.empty(int(np.prod(shape)) + 1, np.int64), np.empty(int(np.prod(shape)), np.int64)
-    count, entries = compress_weights(
-        flags, groups, filters, reduction, window.stride, window.dilation, "weight" not in config.sparse,
-        config.longest_run, config.weight_lanes, config.weight_lanes, acc_cols, config.accumulator_banks,
-        vectors, starts, weights,
-    )  # fmt: skip
-    return Lists(np.diff(starts).reshape(shape), entries, weights.reshape(shape), vectors[:count], starts)
-
-
-@lru_cache(maxsize=4096)
-def conflict_slowdown(
-    config: ScnnConfig,
-    tile: tuple[int, int],
-    acc_cols: int,
-    window: Window,
-    filters: int,
-    map_density: float,
-    weight_density: float,
-) -> float:
-    """Cycles per pair of vectors on one element whose operands are drawn with these densities."""
-    if map_density == 0 or weight_density == 0:
-        return 1.0
-    phases = window.stride[0] * window.stride[1]
-    per_channel = max(tile[0] * tile[1] * map_density / phases / config.map_lanes, 0.5)
-    per_channel *= max(filters * window.kernel[0] * window.kernel[1] * weight_density / config.weight_lanes, 0.5)
-    channels = int(np.clip(_SAMPLED_PAIRS / per_channel, 1, 512))
-    maps = (draw_integers((channels, *tile), map_density, 1) != 0).view(np.uint8)
-    weights = (draw_integers((1, filters, channels, *window.kernel), weight_density, 2) != 0).view(np.uint8)
-    plain = type(window)(window.kernel, window.stride, (0, 0, 0, 0), window.dilation)
-    plane = _Sample((0, tile[0]), (0, tile[1]), plain, tile, (1, 1))
-    listed = list_map(config, maps, plane, acc_cols, (1, 1))
-    taps = window.kernel[0] * window.kernel[1]
-    vectors = list_weights(config, weights, (0, 1), np.array([[0, filters]]), (0, channels * taps), plain, acc_cols)
-    busy, totals = np.zeros(1, np.int64), np.zeros(2, np.int64)
-    cycles = group_cycles(
-        listed.banks, listed.starts, np.arange(channels), vectors.banks, vectors.starts, vectors.nonzeros.ravel(),
-        phases, 1, 1, config.map_lanes, config.accumulator_banks, config.bank_queue, 0, busy, totals,
-    )  # fmt: skip
-    return max(float(cycles) / max(int(totals[0]), 1), 1.0)
-
-
-class _Sample(Plane):
-    """A tile of inputs by itself, whatever outputs they belong to."""
-
-    @property
-    def region(self) -> tuple[int, int, int, int]:  # type: ignore[override]
-        return 0, self.size[0], 0, self.size[1]
-
-    @property
-    def tile(self) -> tuple[int, int]:  # type: ignore[override]
-        return self.size
