@@ -42,10 +42,10 @@ def message_of(source: str | Path, *overrides: str) -> str:
 
 
 def test_a_preset_and_its_file_give_the_same_config() -> None:
-    by_name = load_hardware("eyeriss")
-    assert load_hardware(find_preset("accelerators", "eyeriss")) == by_name
+    by_name = load_hardware("edge_16x16")
+    assert load_hardware(find_preset("accelerators", "edge_16x16")) == by_name
     assert load_hardware(by_name) is by_name
-    assert shape_of(by_name) == (12, 14, "WS")
+    assert shape_of(by_name) == (16, 16, "WS")
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_overrides_are_yaml_and_apply_in_order() -> None:
 
 
 def test_overrides_apply_to_a_config_too() -> None:
-    base = load_hardware("eyeriss")
+    base = load_hardware("edge_16x16")
     assert shape_of(load_hardware(base, ["pe_array.rows=3"]))[0] == 3
-    assert shape_of(base)[0] == 12
+    assert shape_of(base)[0] == 16
 
 
 def test_a_null_takes_a_buffer_away() -> None:
@@ -237,20 +237,20 @@ def test_texts_do_not_change_the_hash(text: str) -> None:
 
 
 def test_every_number_changes_the_hash() -> None:
-    config = load_hardware("eyeriss")
+    config = load_hardware("edge_16x16")
     changes = [
         "pe_array.rows=13",
         "pe_array.cols=13",
         "pe_array.dataflow=OS",
         "pe_array.clock_mhz=201",
         "vector_unit.lanes=15",
-        "pe_array.operand_bits=17",
-        "precision.ifmap_bits=8",
-        "precision.weight_bits=8",
-        "precision.ofmap_bits=8",
-        "precision.psum_bits=32",
-        "sram.global_buffer.capacity_kib=109",
-        "sram.global_buffer.double_buffer=false",
+        "pe_array.operand_bits=9",
+        "precision.ifmap_bits=7",
+        "precision.weight_bits=7",
+        "precision.ofmap_bits=7",
+        "precision.psum_bits=31",
+        "sram.scratchpad.capacity_kib=109",
+        "sram.scratchpad.double_buffer=false",
         "dram.kind=ideal",
         "dram.device=DDR4_2400R_8Gb_x8",
         "dram.channels=2",
@@ -264,12 +264,12 @@ def test_every_number_changes_the_hash() -> None:
         "dram.ideal_latency_ns=1.5",
         "dram.voltage_exponents.read=2.0",
         "dram.partitions=[{name: a}]",
-        "mapping.objective=latency",
+        "mapping.objective=dram_traffic",
         "mapping.keep_on_chip=false",
-        "energy.table=45nm",
+        "energy.table=65nm",
         "mapping.layers={c1: {order: mnk, m: 1, n: 1, k: 1}}",
     ]
-    hashes = {load_hardware("eyeriss", [change]).content_hash for change in changes}
+    hashes = {load_hardware("edge_16x16", [change]).content_hash for change in changes}
     assert len(hashes | {config.content_hash}) == len(changes) + 1
 
 
