@@ -189,7 +189,7 @@ def store_network(
     ranges = value_ranges(classifier, calibration)
     maps = {}
     for root, tensor in classifier.tensor_of.items():
-        if root == classifier.result:
+        if root == classifier.result or tensor not in ranges:
             continue
         form, (low, high) = formats.of_map(root), ranges[tensor]
         given = (scales or {}).get(tensor)
@@ -215,7 +215,10 @@ def _stored_weights(
 
 
 def value_ranges(classifier: Classifier, images: Floats) -> dict[str, tuple[float, float]]:
-    """Least and greatest value of every feature map that owns memory, by ONNX tensor, on clean images."""
+    """Least and greatest value of every feature map of floats that owns memory, by ONNX tensor, on clean images.
+
+    Others, such as what a comparison makes, are not among them: they are computed by whoever reads them.
+    """
     tensors = [name for name in classifier.tensor_of.values() if name != classifier.input.name]
     model = onnx.ModelProto()
     model.CopyFrom(classifier.model)
@@ -225,6 +228,8 @@ def value_ranges(classifier: Classifier, images: Floats) -> dict[str, tuple[floa
     ranges = {classifier.input.name: (float(images.min()), float(images.max()))}
     for batch in batches(images, fixed_batch(classifier), _CALIBRATION_BATCH):
         for name, value in zip(tensors, session.run(tensors, {classifier.input.name: batch}), strict=True):
+            if value.dtype != np.float32:
+                continue
             low, high = ranges.get(name, (0.0, 0.0))
             ranges[name] = min(low, float(value.min())), max(high, float(value.max()))
     return ranges
