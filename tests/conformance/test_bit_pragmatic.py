@@ -53,6 +53,7 @@ def test_stepped_columns_agree_in_cycles_product_and_terms(
     assert (stepped.product == small.product).all()
     assert work.cycles.sum() == stepped.cycles
     assert work.operations == {"shift_add": stepped.terms}
+    assert work.macs == np.count_nonzero(small.left) * small.layer.dims.n
     assert work.busy_cycles is not None
     assert work.busy_cycles.tolist() == stepped.busy.tolist()
 

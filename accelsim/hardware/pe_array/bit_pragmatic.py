@@ -215,13 +215,13 @@ class BitPragmaticCosts(DenseCosts):
         m, n, k = (blocks.extents_per_block[dim] for dim in DIMS)
         cycles, columns = self._block_cycles(masks, blocks)
         behind = np.full_like(cycles, array.pipeline_stages - 1)
-        efficiency = layer.dims.macs / (self.elements * max(int(cycles.sum()), 1))
+        worked, terms = self._worked_and_terms(masks)
+        efficiency = worked / (self.elements * max(int(cycles.sum()), 1))
         cycles[-1] += behind[-1]  # nothing follows that would hide it
         behind[-1] = 0
         plain = super().work(blocks)
         inputs = int((groups * m * k * -(-n // array.filters)).sum())
         weights = int((groups * -(-m // array.columns) * n * k).sum())
-        terms = self._terms(masks)
         rounds = lane_counts(blocks.block_extent("n", np.arange(blocks.trips["n"])), array.filters).sum(axis=0)
         busy = np.outer(rounds, columns)
         return replace(
@@ -231,7 +231,8 @@ class BitPragmaticCosts(DenseCosts):
             efficiency=efficiency,
             read_bits=plain.read_bits | {"ifmap": inputs * layer.ifmap_bits, "weight": weights * layer.weight_bits},
             register_file_bits=terms * layer.weight_bits + 2 * round(float(busy.sum())) * layer.psum_bits,
-            gated_macs=layer.dims.macs,  # priced by their terms
+            macs=worked,
+            gated_macs=worked,  # priced by their terms
             operations={"shift_add": terms},
             busy_cycles=busy,
             description={"terms_per_activation": terms / layer.dims.macs, "operands": {"ifmap": layer.ifmap.known}},
@@ -252,22 +253,25 @@ class BitPragmaticCosts(DenseCosts):
         index = blocks.index_per_block
         return by_block[blocks.group_per_block, index["m"], index["n"], index["k"]], busy.astype(np.float64)
 
-    def _terms(self, masks: Masks | None) -> int:
-        """Terms of all products."""
+    def _worked_and_terms(self, masks: Masks | None) -> tuple[int, int]:
+        """Multiply-accumulates that have a term, and all their terms; padding has none, but where all bits count."""
         layer, terms = self.layer, self.array.terms
         statistics, macs = layer.ifmap.statistics, layer.dims.macs
         bits = statistics.magnitude_bits or max(layer.ifmap_bits - 1, 1)
-        if masks is not None:
-            if terms == "all_bits":
-                return macs * (int(masks.flat[0]).bit_count() if masks.size else 0)
-            per_pixel = (
-                np.bitwise_count(masks).sum(axis=1, dtype=np.int64).reshape(-1, self._grid.height, self._grid.width)
-            )
-            return int((per_pixel * self._windows_per_pixel).sum()) * layer.dims.n
         if terms == "all_bits":
-            return macs * bits
+            return macs, macs * (int(masks.flat[0]).bit_count() if masks is not None and masks.size else bits)
+        if masks is not None:
+            return self._in_windows(masks != 0), self._in_windows(np.bitwise_count(masks))
+        channels = layer.dims.groups * layer.dims.k // window_taps(layer)
+        seen = int(self._windows_per_pixel.sum()) * self._grid.images * channels * layer.dims.n
         distribution = booth_distribution if terms == "booth" else one_bit_distribution
-        return round(macs * distribution(statistics, layer.ifmap_bits if terms == "booth" else bits).mean)
+        each = distribution(statistics, layer.ifmap_bits if terms == "booth" else bits)
+        return round(seen * statistics.density), round(seen * each.mean)
+
+    def _in_windows(self, counts: NDArray[np.uint8] | NDArray[np.bool_]) -> int:
+        """Sum over all products of what stands by pixel and channel."""
+        by_pixel = counts.sum(axis=1, dtype=np.int64).reshape(-1, self._grid.height, self._grid.width)
+        return int((by_pixel * self._windows_per_pixel).sum()) * self.layer.dims.n
 
     @property
     def _windows_per_pixel(self) -> NDArray[np.int64]:
