@@ -8,7 +8,7 @@ all entries; the oracles here are plain loops over windows, and know nothing of 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -321,14 +321,15 @@ def left_out(graph: LayerGraph, of: frozenset[str]) -> NDArray[np.bool_]:
     return out
 
 
-@cache
-def run(array_index: int, case: str, *, smallest: bool = False, batch: int = 1) -> RunResult:
-    """One case on one machine; several tests look at the same run."""
-    return simulate(machine_with(ARRAYS[array_index], smallest=smallest), CASES[case](), batch=batch)
+_RUNS: dict[tuple[str, str, bool, int], RunResult] = {}
 
 
 def cached_run(array: ArrayUnderTest, case: str, *, smallest: bool = False, batch: int = 1) -> RunResult:
-    return run(ARRAYS.index(array), case, smallest=smallest, batch=batch)
+    """One case on one machine; several tests look at the same run."""
+    key = (array.name, case, smallest, batch)
+    if key not in _RUNS:
+        _RUNS[key] = simulate(machine_with(array, smallest=smallest), CASES[case](), batch=batch)
+    return _RUNS[key]
 
 
 def cycles_of(config: HardwareConfig, graph: LayerGraph, **kinds: Any) -> int:  # noqa: ANN401 - passed on to simulate
