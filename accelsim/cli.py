@@ -165,6 +165,10 @@ def run(
     correction: Annotated[
         Literal["zero", "saturate", "none"], typer.Option(help="What becomes of values that cannot be right.")
     ] = "zero",
+    arithmetic: Annotated[
+        Literal["float", "integer"],
+        typer.Option(help="Compute accuracy with the stored values in float32, or in integers alone (to 8 bits)."),
+    ] = "float",
     as_json: Json = False,
 ) -> None:
     """Simulate a network on an accelerator; write a run folder with report.html, print a summary."""
@@ -186,7 +190,7 @@ def run(
             overrides=overrides or (),
             batch=batch,
             seed=seed,
-            accuracy=AccuracyRequest(accuracy, data, images, modules, correction),
+            accuracy=AccuracyRequest(accuracy, data, images, modules, correction, arithmetic=arithmetic),
             progress=progress.update,
         )
     folder = out or default_folder(result.run.run_id)
@@ -432,6 +436,59 @@ def decompose(
         _print_json(decomposition_record(weights, found.left_out))
     else:
         _print(lambda console: decomposition_summary(weights, found.left_out, console.width, out))
+
+
+@app.command()
+def tolerate(
+    hardware: Annotated[str, typer.Argument(metavar="HARDWARE", help="Preset or YAML file.")],
+    workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="ONNX model, or YAML file that names one.")],
+    *,
+    overrides: Overrides = None,
+    error_model: Annotated[
+        list[str] | None,
+        typer.Option(help="uniform, bitline, wordline or data_dependent; may be given again (default: uniform)."),
+    ] = None,
+    drop: Annotated[float, typer.Option(help="Share of right answers that may be lost.")] = 0.01,
+    images: Annotated[int, typer.Option(min=1, help="Images that decide, from the first.")] = 1_000,
+    fine_images: Annotated[int, typer.Option(min=1, help="Images that decide in the sweep over tensors.")] = 200,
+    modules: Annotated[int, typer.Option(min=1, help="DRAM modules that accuracy is the mean of.")] = 2,
+    fine: Annotated[bool, typer.Option("--fine/--coarse", help="Whether to sweep over tensors.")] = True,
+    correction: Annotated[
+        Literal["zero", "saturate", "none"], typer.Option(help="What becomes of values that cannot be right.")
+    ] = "zero",
+    data: Data = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the files (default: under reports/tolerance).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Search what bit-error rates a network tolerates, coarse and per tensor, and the mapping that they allow.
+
+    The folder keeps every trial: the same command goes on where it was stopped.
+    """
+    from accelsim.report.run_folder import check_writable
+    from accelsim.report.tolerance_folder import default_folder, write_tolerance
+
+    folder = out or default_folder(hardware, workload)
+    check_writable(folder)
+    from accelsim import tolerate as search
+    from accelsim.report.progress import StageProgress
+
+    request = search.ToleranceRequest(
+        search.error_kinds(error_model or ("uniform",)), drop, images, fine_images, modules, fine,
+        correction=correction, data=data,
+    )  # fmt: skip
+    with StageProgress() as progress:
+        result = search.tolerate(
+            hardware, workload, request, overrides=overrides or (), log=folder / "trials.jsonl", progress=progress.note
+        )
+    write_tolerance(result, folder, hardware)
+    if as_json:
+        _print_json(result.to_dict())
+        return
+    from accelsim.report.tolerance_folder import tolerance_summary
+
+    _print(lambda console: tolerance_summary(result, console.width, folder))
 
 
 @app.command("record-activations")

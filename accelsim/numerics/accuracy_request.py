@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from accelsim.numerics.number_format import Correction
+    from accelsim.numerics.stored_network import Arithmetic
 
 IMAGES_PER_LOAD = 25
 """Images that share one read of the weights where nothing else is said."""
@@ -38,6 +39,8 @@ class AccuracyRequest:
         What becomes of values that cannot be right.
     images_per_load
         Images that share one read of the weights (see `accelsim.numerics.inference.Inference`).
+    arithmetic
+        Whether products are computed in float32 or in integers alone (see `accelsim.numerics.stored_network`).
     half_floats
         Whether tensors of 16 bits hold floats rather than integers.
     threads
@@ -50,6 +53,7 @@ class AccuracyRequest:
     seeds: int = 1
     correction: Correction = "zero"
     images_per_load: int = IMAGES_PER_LOAD
+    arithmetic: Arithmetic = "float"
     half_floats: bool = False
     threads: int = 1
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from accelsim.hardware.dram.read_errors import ReadErrors
     from accelsim.mapping.network import NetworkMapping
     from accelsim.numerics.accuracy_request import AccuracyRequest
+    from accelsim.numerics.stored_network import StoredNetwork
     from accelsim.workload.graph import LayerGraph
 
 _CALIBRATION = 500  # images that scales and plausible ranges are learnt on
@@ -99,19 +100,9 @@ def measure_run(
     progress
         Called with the share of the work that is done.
     """
-    model = mapping.graph.annotations.model
-    if model is None:
-        raise InputError("accuracy cannot be measured without an ONNX model", where=mapping.graph.name)
-    classifier = load_classifier(model, mapping.graph, (mapping.stages, mapping.parts_of))
-    samples = images.head(request.samples)
+    network = store_mapped(mapping, images, request.samples, half_floats=request.half_floats)
+    classifier, samples = network.classifier, images.head(request.samples)
     check_images(classifier, samples)
-    behind = max(len(images) - _CALIBRATION, len(samples))
-    calibration = images.values(behind) if len(images) - behind >= _CALIBRATION // 2 else images.values(0, _CALIBRATION)
-    formats = Formats.of_bits(
-        mapping.bits_of.__getitem__, lambda stage: mapping.weights[stage.index].order.bits,
-        half_floats=request.half_floats,
-    )  # fmt: skip
-    network = store_network(classifier, formats, calibration)
     baseline = count_plain(classifier, samples, request.threads)
     measure = {"images_per_load": request.images_per_load, "threads": request.threads}
     faulty = errors is not None and any(part is not None for part in errors.models)
@@ -141,3 +132,36 @@ def measure_run(
         seeds=len(found.counts),
         flips_per_pass=flips,
     )
+
+
+def store_mapped(
+    mapping: NetworkMapping, images: LabelledImages, samples: int, *, half_floats: bool = False
+) -> StoredNetwork:
+    """Store a network as the machine that it is mapped on stores it.
+
+    Parameters
+    ----------
+    mapping
+        The network on the machine.
+    images
+        Labelled images; scales are learnt on those behind the first `samples`, or on these where few are behind.
+    samples
+        Images that accuracy will be measured on.
+    half_floats
+        Whether tensors of 16 bits hold floats rather than integers.
+
+    Raises
+    ------
+    InputError
+        When the network is one of shapes alone.
+    """
+    model = mapping.graph.annotations.model
+    if model is None:
+        raise InputError("accuracy cannot be measured without an ONNX model", where=mapping.graph.name)
+    classifier = load_classifier(model, mapping.graph, (mapping.stages, mapping.parts_of))
+    behind = max(len(images) - _CALIBRATION, min(samples, len(images)))
+    calibration = images.values(behind) if len(images) - behind >= _CALIBRATION // 2 else images.values(0, _CALIBRATION)
+    formats = Formats.of_bits(
+        mapping.bits_of.__getitem__, lambda stage: mapping.weights[stage.index].order.bits, half_floats=half_floats
+    )
+    return store_network(classifier, formats, calibration)

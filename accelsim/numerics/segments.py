@@ -18,6 +18,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from accelsim.errors import WorkloadError
 from accelsim.numerics.classifier import nodes_between
+from accelsim.numerics.integer_product import (
+    dequantised_nodes,
+    find_integer_product,
+    integer_nodes,
+    requantised_nodes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -150,12 +156,61 @@ class _SegmentBuilder:
         wanted = classifier.tensor_of.get(stage.output)
         if wanted is None:
             return  # only a view of it has a name in the file; whoever reads that computes it along
-        made = self._add_nodes(wanted, f"{stage.index}", stage)
-        if stage.output in self.network.maps:
-            self._add_rounding(self.network.maps[stage.output], made)
+        kept = self.network.maps.get(stage.output)
+        if not self._add_integers_alone(stage, wanted, kept):
+            made = self._add_nodes(wanted, f"{stage.index}", stage)
+            if kept is None:
+                self._node("Identity", [made], self._value(stage.output))
+            else:
+                self._add_rounding(kept, made)
+        if kept is not None:
             self.made.append(stage.output)
+
+    def _add_integers_alone(self, stage: Stage, wanted: str, kept: StoredMap | None) -> bool:
+        """Compute a stage in integers, if that is asked for and possible; tell whether it was."""
+        if self.network.arithmetic == "float" or (kept is not None and (kept.form.kind, kept.form.bits > 8) != _SMALL):
+            return False
+        classifier = self.network.classifier
+        stored, nodes = self._nodes_of(wanted, stage)
+        found = find_integer_product(self.network, stage, nodes, stored)
+        if found is None:
+            return False
+        name = f"accelsim:{stage.index}"
+        read = self._read(found.source.root, stage)
+        names = {found.source.tensor: self._node("Round", [self._in_steps(read, found.source.scale)], f"{name}:steps")}
+        for node in nodes:
+            if node in found.before or classifier.constants.issuperset(node.output):
+                self._copy(node, names, f"{stage.index}")
+        scale = self._number(f"{name}:weight_scale", found.weights.scale)
+        weight = self._node("Div", [self._weight(stage.index), scale], f"{name}:weight_steps")
+        integers = self._node("Round", [weight], f"{name}:weight_numbers")
+        summed, total = integer_nodes(found, names[found.product.input[0]], integers, name)
+        self.nodes += summed
+        if kept is None:
+            self.nodes += dequantised_nodes(found, total, self._value(stage.output))
         else:
-            self._node("Identity", [made], self._value(stage.output))
+            self.nodes += requantised_nodes(found, total, kept, words_name(kept.root))
+            self._add_value(kept, words_name(kept.root), self._value(kept.root))
+        return True
+
+    def _in_steps(self, value: str, scale: float) -> str:
+        """Values over their scale: whole numbers but for rounding."""
+        return self._node(
+            "Div", [value, self._number(f"{value}:scale", np.float32(scale))], f"{value}:{len(self.nodes)}"
+        )
+
+    def _copy(self, node: onnx.NodeProto, names: dict[str, str], scope: str) -> onnx.NodeProto:
+        """Add a copy of a node; `names` says what its inputs are called here, and gets its outputs."""
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node)
+        for position, source in enumerate(node.input):
+            copy.input[position] = names.get(source) or self._constant(source)
+        for position, name in enumerate(node.output):
+            names[name] = f"accelsim:{scope}:{name}" if name else ""
+            copy.output[position] = names[name]
+        copy.name = f"accelsim:{scope}:{node.name or node.output[0]}"
+        self.nodes.append(copy)
+        return copy
 
     def add_result(self) -> None:
         """Add what computes the scores."""
@@ -165,6 +220,20 @@ class _SegmentBuilder:
 
     def _add_nodes(self, wanted: str, scope: str, stage: Stage | None) -> str:
         """Copy the nodes between stored tensors and `wanted`, under names of their own; return the name of that."""
+        stored, nodes = self._nodes_of(wanted, stage)
+        place = self.network.weights.get(stage.index) if stage else None
+        names: dict[str, str] = {}
+        for node in nodes:
+            for source in node.input:
+                if source in stored and source not in names:
+                    names[source] = self._read(stored[source], stage)
+            copy = self._copy(node, names, scope)
+            if place is not None and stage is not None and node.output[0] == place.place.node:
+                copy.input[place.place.position] = self._weight(stage.index)
+        return names[wanted] if wanted in names else self._read(stored[wanted], stage)
+
+    def _nodes_of(self, wanted: str, stage: Stage | None) -> tuple[dict[str, str], list[onnx.NodeProto]]:
+        """Stored maps by their ONNX tensor, and the nodes between them and `wanted`."""
         classifier = self.network.classifier
         stored = {
             tensor: root
@@ -172,27 +241,7 @@ class _SegmentBuilder:
             if stage is None or (tensor != wanted and root in self.network.maps)
         }
         given = set(stored) | (classifier.constants - set(classifier.makers))
-        nodes = nodes_between(classifier.makers, [wanted], given)
-        names: dict[str, str] = {}
-        place = self.network.weights.get(stage.index) if stage else None
-        for node in nodes:
-            copy = onnx.NodeProto()
-            copy.CopyFrom(node)
-            weighted = place is not None and node.output[0] == place.place.node
-            for position, source in enumerate(node.input):
-                if weighted and place is not None and position == place.place.position:
-                    copy.input[position] = self._weight(stage.index if stage else -1)
-                elif source in stored and source not in names:
-                    names[source] = self._read(stored[source], stage)
-                    copy.input[position] = names[source]
-                else:
-                    copy.input[position] = names.get(source) or self._constant(source)
-            for position, name in enumerate(node.output):
-                names[name] = f"accelsim:{scope}:{name}" if name else ""
-                copy.output[position] = names[name]
-            copy.name = f"accelsim:{scope}:{node.name or node.output[0]}"
-            self.nodes.append(copy)
-        return names[wanted] if wanted in names else self._read(stored[wanted], stage)
+        return stored, nodes_between(classifier.makers, [wanted], given)
 
     def _read(self, root: str, stage: Stage | None) -> str:
         """Name of the value that a stage reads of a stored tensor."""
@@ -300,4 +349,5 @@ class _SegmentBuilder:
         return Segment(model, tuple(self.taken_reads), tuple(self.needed), tuple(self.taken_weights), made, self.last)
 
 
+_SMALL = ("int", False)
 _ENDS: tuple[tuple[str, int], ...] = (("least", -1), ("greatest", 1))

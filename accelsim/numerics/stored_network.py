@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 Granularity = Literal["channel", "tensor"]
 """Whether each output channel of weights has a scale of its own, or the whole tensor has one."""
 
+Arithmetic = Literal["float", "integer"]
+"""What a network computes with."""
+
 _CALIBRATION_BATCH = 100
 
 
@@ -124,11 +127,15 @@ class StoredNetwork:
         it is computed.
     weights
         By the index of the stage.
+    arithmetic
+        ``float``: stored values are computed with in float32; ``integer``: products of maps and weights of up to 8 bits
+        in integers alone (`accelsim.numerics.integer_product`), everything else in float32.
     """
 
     classifier: Classifier
     maps: Mapping[str, StoredMap]
     weights: Mapping[int, StoredWeights]
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -169,6 +176,7 @@ def store_network(
     *,
     granularity: Granularity = "channel",
     scales: Mapping[str, float] | None = None,
+    arithmetic: Arithmetic = "float",
 ) -> StoredNetwork:
     """Quantise a network as a machine stores it.
 
@@ -185,6 +193,8 @@ def store_network(
         Whether each output channel of weights has a scale of its own.
     scales
         Values of one integer step where they are known already, by ONNX tensor.
+    arithmetic
+        What the network computes with (`StoredNetwork`).
     """
     ranges = value_ranges(classifier, calibration)
     maps = {}
@@ -200,7 +210,7 @@ def store_network(
         index: _stored_weights(classifier, classifier.stages[index], formats.of_weights, granularity)
         for index in classifier.weights
     }
-    return StoredNetwork(classifier, maps, weights)
+    return StoredNetwork(classifier, maps, weights, arithmetic)
 
 
 def _stored_weights(

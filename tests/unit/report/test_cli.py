@@ -63,8 +63,11 @@ def test_run_without_arguments_takes_the_defaults(
 def test_run_hands_every_option_on(pipeline: _Pipeline, tmp_path: Path) -> None:
     line = ["run", "hw", "net", "--set", "a.b=1", "--set", "c=2", "--batch", "4", "--seed", "9", "--out", "here"]
     line += ["--accuracy", "--data", "there", "--images", "50", "--modules", "3", "--correction", "saturate"]
+    line += ["--arithmetic", "integer"]
     assert run_command(line) == 0
-    request = AccuracyRequest(wanted=True, data=Path("there"), samples=50, seeds=3, correction="saturate")
+    request = AccuracyRequest(
+        wanted=True, data=Path("there"), samples=50, seeds=3, correction="saturate", arithmetic="integer"
+    )
     options = {"overrides": ["a.b=1", "c=2"], "batch": 4, "seed": 9, "accuracy": request}
     assert pipeline.calls == [("hw", "net", options)]
     assert (tmp_path / "here" / "result.json").exists()
