@@ -112,8 +112,11 @@ def stored_coefficients(levels: Levels, layout: SliceLayout, index: Index) -> in
 
 def named_rows(levels: Levels, layout: SliceLayout, index: Index) -> Mask:
     """Rows of which anything is stored, ``(filters, rows of all slices)``: what a machine sees of the index."""
-    kept = _spread(_named(levels, layout, index), layout, index)
-    return np.asarray(kept.any(axis=2)).reshape(layout.filters, layout.slices * layout.rows)
+    named = _named(levels, layout, index)
+    rows = _any_in_row(named) if index == "element" else named
+    if index == "group":
+        rows = named.repeat(GROUP_FILTERS, axis=0)[: layout.filters]
+    return rows.reshape(layout.filters, layout.slices * layout.rows)
 
 
 def _index_shape(layout: SliceLayout, index: Index) -> tuple[int, ...]:
@@ -129,13 +132,21 @@ def _named(levels: Levels, layout: SliceLayout, index: Index) -> Mask:
     nonzero: Mask = np.not_equal(levels, 0)
     if index == "element":
         return nonzero
-    rows: Mask = np.asarray(nonzero.any(axis=2))
+    rows = _any_in_row(nonzero)
     if index == "vector":
         return rows
     by_filter = rows.reshape(layout.filters, layout.slices, layout.rows)
     starts = np.arange(0, layout.filters, GROUP_FILTERS)
     groups: Mask = np.logical_or.reduceat(by_filter, starts, axis=0)
     return groups
+
+
+def _any_in_row(nonzero: Mask) -> Mask:
+    """Whether a row has any nonzero; column by column, which is faster than a reduction over three."""
+    rows: Mask = nonzero[..., 0].copy()
+    for column in range(1, nonzero.shape[-1]):
+        rows |= nonzero[..., column]
+    return rows
 
 
 def _spread(named: Mask, layout: SliceLayout, index: Index) -> Mask:

@@ -96,7 +96,7 @@ class PotOperand(ABC):
             basis=np.outer(end - first, slices) * (BASIS_BITS * self.layout.basis**2),
         )
 
-    @property
+    @cached_property
     def storage(self) -> StorageBits:
         """Bits of the whole layer."""
         whole = self.tile_bits(_run(self.layout.filters), _run(self.filter_rows))
@@ -140,8 +140,10 @@ class KnownPotOperand(PotOperand):
     @cached_property
     def row_nonzeros(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Nonzero coefficients per row, (filters, rows)."""
-        nonzeros: NDArray[np.intp] = np.count_nonzero(self.levels, axis=2)
-        return nonzeros.astype(np.uint8)
+        count = np.zeros(self.levels.shape[:2], np.uint8)
+        for column in range(self.layout.basis):
+            count += self.levels[..., column] != 0
+        return count
 
     @cached_property
     def row_codes(self) -> np.ndarray[Any, np.dtype[np.uint8]]:
