@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from accelsim.hardware.dram.read_errors import ReadErrors
     from accelsim.mapping.network import NetworkMapping
     from accelsim.numerics.accuracy_request import AccuracyRequest
-    from accelsim.numerics.stored_network import StoredNetwork
+    from accelsim.numerics.stored_network import Arithmetic, StoredNetwork
     from accelsim.workload.graph import LayerGraph
 
 _CALIBRATION = 500  # images that scales and plausible ranges are learnt on
@@ -100,7 +100,9 @@ def measure_run(
     progress
         Called with the share of the work that is done.
     """
-    network = store_mapped(mapping, images, request.samples, half_floats=request.half_floats)
+    network = store_mapped(
+        mapping, images, request.samples, half_floats=request.half_floats, arithmetic=request.arithmetic
+    )
     classifier, samples = network.classifier, images.head(request.samples)
     check_images(classifier, samples)
     baseline = count_plain(classifier, samples, request.threads)
@@ -135,7 +137,12 @@ def measure_run(
 
 
 def store_mapped(
-    mapping: NetworkMapping, images: LabelledImages, samples: int, *, half_floats: bool = False
+    mapping: NetworkMapping,
+    images: LabelledImages,
+    samples: int,
+    *,
+    half_floats: bool = False,
+    arithmetic: Arithmetic = "float",
 ) -> StoredNetwork:
     """Store a network as the machine that it is mapped on stores it.
 
@@ -149,6 +156,8 @@ def store_mapped(
         Images that accuracy will be measured on.
     half_floats
         Whether tensors of 16 bits hold floats rather than integers.
+    arithmetic
+        What the network computes with.
 
     Raises
     ------
@@ -164,4 +173,4 @@ def store_mapped(
     formats = Formats.of_bits(
         mapping.bits_of.__getitem__, lambda stage: mapping.weights[stage.index].order.bits, half_floats=half_floats
     )
-    return store_network(classifier, formats, calibration)
+    return store_network(classifier, formats, calibration, arithmetic=arithmetic)

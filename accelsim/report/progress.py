@@ -47,6 +47,14 @@ class StageProgress:
             self._bar = self._start()
         self._bar.update(self._bar.task_ids[0], description=stage, completed=round(fraction * _STEPS))
 
+    def note(self, doing: str) -> None:
+        """Show what is being done, where nobody knows how much is left."""
+        if not self._watched or time.monotonic() - self._begin < _PATIENCE_S:
+            return
+        if self._bar is None:
+            self._bar = self._start()
+        self._bar.update(self._bar.task_ids[0], description=doing, total=None)
+
     def _start(self) -> Progress:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

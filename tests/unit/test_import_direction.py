@@ -24,7 +24,7 @@ LAYERS = (
     {"hardware"},
     {"simulation"},
     {"energy", "numerics"},
-    {"accounting", "samples", "pipeline", "training", "arrays"},
+    {"accounting", "samples", "pipeline", "tolerate", "training", "arrays"},
     {"validation", "explore"},
     {"report"},
     {"cli"},

@@ -89,6 +89,16 @@ class ReadErrors:
                 raise ConfigError(problem, key="dram.bit_errors.table", value=self.config.table) from None
         return tuple(models)
 
+    def rate_of(self, point: OperatingPoint) -> float:
+        """Bit-error rate at an operating point, over all that may be stored.
+
+        Raises
+        ------
+        ConfigError
+            When the point lies outside of what the table has measured.
+        """
+        return self._rate(point, "any")
+
     def _model(self, point: OperatingPoint) -> ErrorModel | None:
         if self.config.model == "data_dependent":
             try:
