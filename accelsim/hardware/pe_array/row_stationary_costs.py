@@ -133,15 +133,16 @@ class RowStationaryCosts:
         return cycles.reshape(extents[0].shape)
 
     def work(self, blocks: BlockSequence) -> ArrayWork:
-        """Every block pass by pass; equal blocks are looked at once."""
-        extents = np.stack([blocks.block_groups, *(blocks.extents_per_block[dim] for dim in DIMS)])
+        """Every block pass by pass; equal blocks are looked at once, and laid out for where they lie."""
+        left = self.geometry.rows_before_next_image(blocks.index_per_block["m"] * blocks.tiling.m)
+        extents = np.stack([blocks.block_groups, *(blocks.extents_per_block[dim] for dim in DIMS), left])
         kinds, kind, repeats = np.unique(extents, axis=1, return_inverse=True, return_counts=True)
         kind = kind.ravel()
         works, shapes = np.zeros(len(repeats), WORK_DTYPE), np.zeros(len(repeats), SHAPE_DTYPE)
         busy = np.zeros(self.array)
-        account(  # type: ignore[no-untyped-call]
-            self._record, self.geometry.blocks(*kinds), repeats, works, shapes, busy
-        )
+        records = self.geometry.blocks(*kinds[:-1])
+        records["first_rows"] = np.minimum(records["rows"], kinds[-1])
+        account(self._record, records, repeats, works, shapes, busy)  # type: ignore[no-untyped-call]
         cycles = works["cycles"][kind]
         total = {name: int(works[name] @ repeats) for name in WORK_DTYPE.names or ()}
         passes = total["element_passes"] / (total["passes"] * self.array[0] * self.array[1])
@@ -156,7 +157,7 @@ class RowStationaryCosts:
             gated_macs=self.dims.macs - self._nonzero_macs,
             operations={HOP: total["psum_hops"] * self.bits[3]},
             busy_cycles=busy,
-            description=self._description(shapes[int(np.argmax(repeats))], total),
+            description=self._description(shapes[kind[0]], total),
         )
 
     @property

@@ -41,6 +41,7 @@ BLOCK_DTYPE = np.dtype(
         ("groups", "i8"),
         ("images", "i8"),
         ("rows", "i8"),
+        ("first_rows", "i8"),
         ("width", "i8"),
         ("filters", "i8"),
         ("channels", "i8"),
@@ -49,7 +50,8 @@ BLOCK_DTYPE = np.dtype(
         ("pixels", "i8"),
     ]
 )
-"""Extents of a block; `pixels` are its output pixels, which may be fewer than its rows hold."""
+"""Extents of a block; `pixels` are its output pixels, which may be fewer than its rows hold, `first_rows` those of its
+rows that belong to the image that it begins in, where it takes the last rows of one and the first of the next."""
 
 SHAPE_DTYPE = np.dtype(
     [
@@ -105,6 +107,14 @@ def distinct_rows(e, height, stride, dilation):
 
 
 @kernel
+def input_rows(a, block, shape, height):
+    """Input rows under the output rows of a PE set."""
+    first = min(block["first_rows"], shape["e"])
+    rows = distinct_rows(first, height, a["stride_y"], a["dilation_y"])
+    return rows + distinct_rows(shape["e"] - first, height, a["stride_y"], a["dilation_y"])
+
+
+@kernel
 def fresh_columns(a, taps):
     """Words of a row that a window needs and the one before it did not hold; a dilated window keeps none."""
     return min(taps, a["stride_x"]) if a["dilation_x"] == 1 else taps
@@ -129,13 +139,13 @@ def _part(index, total, size):
 
 
 @kernel
-def window_cycles(a, shape, height, taps, p, q, filters, channels, groups):
+def window_cycles(a, block, shape, height, taps, p, q, filters, channels, groups):
     """Cycles of a window by cause: multiply, sums in or out, its inputs, and inputs of a first window."""
-    input_rows = distinct_rows(shape["e"], height, a["stride_y"], a["dilation_y"]) * channels * groups
+    rows = input_rows(a, block, shape, height) * channels * groups
     multiply = p * q * taps
     sums = _ceil(shape["e"] * filters * groups, a["psum_rate"])
-    following = _ceil(input_rows * fresh_columns(a, taps), a["ifmap_rate"])
-    first = _ceil(input_rows * taps, a["ifmap_rate"])
+    following = _ceil(rows * fresh_columns(a, taps), a["ifmap_rate"])
+    first = _ceil(rows * taps, a["ifmap_rate"])
     return multiply, sums, following, first
 
 
@@ -143,7 +153,7 @@ def window_cycles(a, shape, height, taps, p, q, filters, channels, groups):
 def pass_cycles(a, block, shape, height, taps, filters, channels, groups):
     """Cycles of a pass: weights in, windows one after the other, sums of the last window out."""
     p, q = _ceil(filters, shape["t"]), _ceil(channels, shape["r"])
-    multiply, sums, following, first = window_cycles(a, shape, height, taps, p, q, filters, channels, groups)
+    multiply, sums, following, first = window_cycles(a, block, shape, height, taps, p, q, filters, channels, groups)
     runs, width = block["images"] * shape["strips"], block["width"]
     fill = _ceil(filters * channels * groups * height * taps, a["filter_rate"])
     pace = max(multiply, sums)
@@ -184,7 +194,7 @@ def _traffic(a, block, shape):
     """Words on the input and sum networks of a whole block, to tell layouts of equal cycles apart."""
     f_chunks = _ceil(block["filters"], shape["p"] * shape["t"])
     c_chunks = _ceil(block["channels"], shape["q"] * shape["r"])
-    rows = distinct_rows(shape["e"], shape["height"], a["stride_y"], a["dilation_y"]) * shape["strips"]
+    rows = input_rows(a, block, shape, shape["height"]) * shape["strips"]
     return block["channels"] * rows * block["width"] * f_chunks + 2 * block["pixels"] * block["filters"] * c_chunks
 
 
@@ -274,7 +284,7 @@ def _account(a, block, shape, work, count, height, taps, filters, channels, grou
     runs = block["images"] * shape["strips"]
     q = _ceil(channels, shape["r"])
     t, r = _ceil(filters, _ceil(filters, shape["t"])), _ceil(channels, q)
-    rows = distinct_rows(shape["e"], height, a["stride_y"], a["dilation_y"])
+    rows = input_rows(a, block, shape, height)
     columns = runs * (taps + (block["width"] - 1) * fresh_columns(a, taps))
     weights = filters * channels * groups * height * taps
     sums = block["pixels"] * filters * groups

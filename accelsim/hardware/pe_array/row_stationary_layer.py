@@ -96,19 +96,28 @@ class RowGeometry:
         if self.out_height <= self.widest:
             image = self.out_height * self.out_width
             sizes |= {image * count for count in range(1, self.images + 1) if _is_handy(count, self.images)}
-        sizes |= {1, ceil_div(self.out_width, 4), ceil_div(self.out_width, 2)}
+        within_a_row = [size for size in range(1, self.out_width) if self.out_width % size == 0]
+        sizes |= {1, *within_a_row[-2:]}
         return sorted(size for size in sizes if size <= pixels)
+
+    def rows_before_next_image(self, first_pixel: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Output rows from a pixel on to the end of its image."""
+        left: NDArray[np.int64] = self.out_height - first_pixel // self.out_width % self.out_height
+        return left
 
     def blocks(
         self, groups: NDArray[np.int64], m: NDArray[np.int64], n: NDArray[np.int64], k: NDArray[np.int64]
     ) -> NDArray[np.void]:
-        """Blocks of the mapper in rows and channels; what is cut within a row or a window counts as whole."""
+        """Blocks of the mapper in rows and channels; what is cut within a row or a window counts as whole.
+
+        All rows are taken to lie in one image where they fit into one.
+        """
         blocks = np.zeros(len(m), BLOCK_DTYPE)
         rows = -(-m // self.out_width)
         blocks["groups"], blocks["filters"], blocks["pixels"] = groups, n, m
         blocks["width"] = np.minimum(m, self.out_width)
         blocks["images"] = -(-rows // self.out_height)
-        blocks["rows"] = np.minimum(rows, self.out_height)
+        blocks["rows"] = blocks["first_rows"] = np.minimum(rows, self.out_height)
         blocks["channels"] = -(-k // self.window)
         blocks["height"] = np.minimum(-(-k // self.taps), self.height)
         blocks["taps"] = np.minimum(k, self.taps)
