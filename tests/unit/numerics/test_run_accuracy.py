@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -71,6 +72,18 @@ def test_timing_and_energy_are_as_without_accuracy(workload: Path) -> None:
     with_it, without = (simulate("systolic_32x32", workload, overrides=LOW, accuracy=flag) for flag in (True, False))
     assert without.accuracy is None
     assert with_it.to_dict() | {"accuracy": None} == without.to_dict()
+
+
+def test_integer_arithmetic_is_another_measurement(workload: Path) -> None:
+    """Of a network of four bits, whose answers hang on every rounding."""
+    widths = [f"precision.{name}_bits=4" for name in ("ifmap", "weight", "ofmap")]
+    values = []
+    for arithmetic in ("float", "integer"):
+        request = replace(AccuracyRequest(), arithmetic=arithmetic)
+        accuracy = simulate("systolic_32x32", workload, overrides=widths, accuracy=request).accuracy
+        assert accuracy is not None
+        values.append(accuracy.value)
+    assert 0 < abs(values[0] - values[1]) < 0.1
 
 
 @pytest.mark.parametrize("correction", ["zero", "saturate", "none"])
