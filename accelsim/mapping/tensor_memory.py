@@ -94,6 +94,10 @@ class TensorMemory:
         """Bits of a whole feature map."""
         return self.graph.tensors[tensor].elements * self.bits_of(tensor)
 
+    def _kept_bits(self, tensor: str) -> int:
+        """Room that a whole feature map takes in its buffer."""
+        return math.ceil(self.tensor_bits(tensor) * self.form_of(tensor).buffer_share)
+
     def weight_bits(self, stage: Stage) -> int:
         """Stored bits per element of a stage's second operand."""
         if isinstance(stage.layer.operator, MatMul):
@@ -108,10 +112,10 @@ class TensorMemory:
         last |= dict.fromkeys(self._results, len(self.stages) - 1)
         lives = {}
         for tensor in self.graph.inputs:
-            lives[tensor.name] = FeatureMapLife(tensor.name, self.tensor_bits(tensor.name), 0, last.get(tensor.name, 0))
+            lives[tensor.name] = FeatureMapLife(tensor.name, self._kept_bits(tensor.name), 0, last.get(tensor.name, 0))
         for stage in self.stages:
             until = last.get(stage.output, stage.index)
-            lives[stage.output] = FeatureMapLife(stage.output, self.tensor_bits(stage.output), stage.index, until)
+            lives[stage.output] = FeatureMapLife(stage.output, self._kept_bits(stage.output), stage.index, until)
         return lives
 
     @cached_property

@@ -16,7 +16,8 @@
 
 Statistics stand by layer: ``ifmap`` is its first input, ``weight`` its weights (of a product of two feature maps the
 second one), ``ofmap`` its output as it is stored. Values of `tensors` go before statistics, a layer's own before the
-default. Weights that are decomposed into sparse powers of two come from a file, which goes before all else, or are
+default. What is stated of a concatenation, a view, a maximum or a local response normalisation is taken to hold of what
+goes in. Weights that are decomposed into sparse powers of two come from a file, which goes before all else, or are
 described by their sparsity, `default` meaning all that can be::
 
     statistics:
@@ -38,7 +39,7 @@ from pydantic import Field, model_validator
 from accelsim.config.model import Record, validate
 from accelsim.errors import WorkloadError
 from accelsim.workload.operand_data import OperandData, OperandStatistics
-from accelsim.workload.operators import Conv, Gemm, MatMul, Normalisation
+from accelsim.workload.operators import Concat, Conv, Gemm, MatMul, Normalisation, Pool, View
 from accelsim.workload.pot.parameters import Index
 from accelsim.workload.pot.reshaping import plain_reason
 from accelsim.workload.pot_annotations import known_weights, stated_weights
@@ -195,7 +196,19 @@ def _stated(record: AnnotatedRecord, path: Path, network: LayerGraph) -> dict[st
         defaults.setdefault(stored, _data(default.ofmap))
         own[stored] = _data(operands.ofmap) or own.get(stored)
     own = {tensor: data for tensor, data in own.items() if data is not None}
-    return {tensor: data for tensor, data in (defaults | own).items() if data is not None}
+    known = {tensor: data for tensor, data in (defaults | own).items() if data is not None}
+    for layer in reversed(network.layers):
+        if layer.output in known and _keeps_zeros(layer):
+            known |= {tensor: known[layer.output] for tensor in layer.inputs if tensor not in known}
+    return known
+
+
+def _keeps_zeros(layer: Layer) -> bool:
+    """Whether the inputs of a layer have no fewer zeros than its output has: what is stated of this holds of those."""
+    operator = layer.operator
+    if isinstance(operator, Pool | Normalisation):
+        return operator.function in {"max", "local_response"}
+    return isinstance(operator, Concat | View)
 
 
 def _stored_output(layer: Layer, network: LayerGraph) -> str:

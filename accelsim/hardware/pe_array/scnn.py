@@ -219,8 +219,6 @@ class ScnnCosts:
             )
             work = self._scnn_layer.block_work(Block(groups, pixels, filters, reduction))
             cycles[place] = work.total_cycles
-            for name in ("pairs", "products", "map_entries", "weight_entries", "sums"):
-                setattr(total, name, getattr(total, name) + getattr(work, name))
-            total.busy += work.busy
+            total.include(work)
         per_block: NDArray[np.int64] = cycles[places]
         return per_block, total

@@ -60,6 +60,15 @@ class BlockWork:
         self.cycles = begin + compute
         self.drained = [self.drained[1], max(self.cycles, self.drained[1]) + drain]
 
+    def include(self, other: BlockWork) -> None:
+        """Count what another block does besides."""
+        self.pairs += other.pairs
+        self.products += other.products
+        self.map_entries += other.map_entries
+        self.weight_entries += other.weight_entries
+        self.sums += other.sums
+        self.busy += other.busy
+
     @property
     def total_cycles(self) -> int:
         """Cycles until the last sum has left the accumulators."""
@@ -111,19 +120,26 @@ class ScnnLayer:
 
     def _key(self, block: Block) -> object:
         """What the work of a block depends on."""
-        taps = int(np.prod(self.operands.window.kernel))
-        spans: tuple[object, ...] = (block.groups[1] - block.groups[0], block.filters[1] - block.filters[0],
-                 block.reduction[0] % taps, block.reduction[1] - block.reduction[0])  # fmt: skip
-        if self.operands.weight_flags is not None or self.operands.map_flags is not None:
-            spans = (block.groups, block.filters, block.reduction)
-        pixels: object = block.pixels
-        if self.operands.map_flags is None:
-            parts = self._pixel_parts(block)
-            pixels = tuple(
+        spans: tuple[object, ...] = (block.groups, block.filters, block.reduction)
+        if self.operands.weight_flags is None and self.operands.map_flags is None:
+            spans = tuple(end - begin for begin, end in (block.groups, block.filters, block.reduction))
+            spans = (*spans, block.reduction[0] % self._taps)
+        if self.operands.map_flags is not None:
+            return spans, block.pixels
+        if block.pixels not in self._signatures:
+            self._signatures[block.pixels] = tuple(
                 (part.activations.tobytes(), part.tile, part.sums) if isinstance(part, Plane) else part[1] - part[0]
-                for _, part in parts
+                for _, part in self._pixel_parts(block)
             )
-        return spans, pixels
+        return spans, self._signatures[block.pixels]
+
+    @cached_property
+    def _signatures(self) -> dict[Span, object]:
+        return {}
+
+    @cached_property
+    def _taps(self) -> int:
+        return self.operands.window.kernel[0] * self.operands.window.kernel[1]
 
     def _pixel_parts(self, block: Block) -> list[tuple[int, Plane | Span]]:
         """Image and plane of each part of a convolution's block; stretches of positions of a matrix product."""
@@ -204,8 +220,7 @@ class ScnnLayer:
         return self._map_lists[key]
 
     def _channel_span(self, block: Block) -> Span:
-        taps = int(np.prod(self.operands.window.kernel))
-        return block.reduction[0] // taps, ceil_div(block.reduction[1], taps)
+        return block.reduction[0] // self._taps, ceil_div(block.reduction[1], self._taps)
 
     def _listed_map(
         self, flags: Flags, block: Block, groups: Span, image: int, pixels: Plane | Span, acc_cols: int
