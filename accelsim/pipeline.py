@@ -15,6 +15,7 @@ from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.dram.partition_ranges import DATASHEET, partition_ranges
 from accelsim.hardware.dram.read_errors import ReadErrors
+from accelsim.hardware.interconnect import build_interconnect
 from accelsim.hardware.pe_array import build_array
 from accelsim.mapping.layer_tiler import MemoryInterface
 from accelsim.mapping.network import map_network
@@ -107,7 +108,13 @@ def simulate(
     images = _images(graph, request)
     array = build_array(config)
     mapping = map_network(
-        graph, config, memory_interface(config, dram), array, _part_of(progress, "mapping"), solutions
+        graph,
+        config,
+        memory_interface(config, dram),
+        array,
+        _part_of(progress, "mapping"),
+        solutions,
+        build_interconnect(config.interconnect),
     )
     peak_gb_per_s = _peak_bandwidth(config, dram)
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from accelsim.config.dram import DramConfig
+from accelsim.config.interconnect import DmaConfig, InterconnectConfig
 from accelsim.config.model import Record
 from accelsim.config.pe_array import AnyPeArray, OnChipMemory
 from accelsim.units import BYTES_PER_KIB
@@ -144,6 +145,10 @@ class HardwareConfig(Record):
     sram: dict[str, BufferConfig] = Field(default_factory=dict, max_length=MOST_BUFFERS)
     """On-chip memories by name; none where the array has caches."""
     dram: DramConfig
+    interconnect: InterconnectConfig = InterconnectConfig()
+    """What lies between the buffers and the array."""
+    dma: DmaConfig = DmaConfig()
+    """What moves tiles from and to DRAM."""
     mapping: MappingConfig = MappingConfig()
     control: ControlConfig = ControlConfig()
     energy: EnergyConfig
@@ -165,6 +170,9 @@ class HardwareConfig(Record):
         if own := self.pe_array.own_memories:
             if self.sram:
                 message = f"sram: a machine whose array has {', '.join(own)} has no scratchpads; leave sram out"
+                raise ValueError(message)
+            if self.interconnect.kind != "none":
+                message = f"interconnect.kind = {self.interconnect.kind}: a machine whose array has caches takes none"
                 raise ValueError(message)
         elif not self.sram:
             raise ValueError("sram: is missing")

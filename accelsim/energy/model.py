@@ -64,7 +64,7 @@ class EnergyModel:
                 "read": sum(bits * per_bit[name] for name, bits in activity.sram_read_bits.items()),
                 "write": sum(bits * per_bit[name] for name, bits in activity.sram_write_bits.items()),
             },
-            "interconnect": {"transfer": activity.interconnect_bits * table.interconnect_pj_per_bit},
+            "interconnect": self._interconnect_energy(activity),
             "dram": dict(dram_pj),
             "leakage": {
                 "pe_array": milliwatts_to_pj(element_mw * self.hardware.pe_array.leaking_elements, duration_ps),
@@ -73,6 +73,21 @@ class EnergyModel:
             },
         }
         return {name: {action: rounded(pj) for action, pj in actions.items()} for name, actions in energy.items()}
+
+    def _interconnect_energy(self, activity: Activity) -> dict[str, float]:
+        """Energy of transfers at a price per bit, and of the links of an interconnect, where the machine has one."""
+        energy = {"transfer": activity.interconnect_bits * self.table.interconnect_pj_per_bit}
+        if self.hardware.interconnect.kind == "none":
+            return energy
+        per_bit = self.table.interconnect_pj_per_bit_hop
+        if per_bit is None:
+            raise ConfigError(
+                f"has no price for the links of a {self.hardware.interconnect.kind}",
+                where=f"energy table {self.table.name}",
+                key="interconnect_pj_per_bit_hop",
+                allowed="an energy in pJ per bit and hop",
+            )
+        return energy | {"hop": activity.interconnect_bit_hops * per_bit}
 
     def _array_energy(self, activity: Activity) -> dict[str, float]:
         """Energy of the multiply-accumulates that were not gated, and of the other operations of the array."""

@@ -38,6 +38,8 @@ class EnergyTable(Record):
     """Read or write of a buffer by its capacity in KiB; a power law in between, constant beyond the ends."""
     interconnect_pj_per_bit: _Energy
     """Transfer between a buffer and the array, or between the DRAM interface and a buffer."""
+    interconnect_pj_per_bit_hop: _Energy | None = None
+    """Transfer over one link of an interconnect between buffers and array; needed where a machine has one."""
     dram_pj_per_bit: _Energy
     """Access of a memory that is not simulated per command, interface included."""
     leakage_mw_per_sram_kib: _Energy

@@ -97,6 +97,22 @@ class Folding:
 
 
 @dataclass(frozen=True)
+class Ports:
+    """Where an operand enters or leaves an array, for an interconnect that has to bring it there.
+
+    Parameters
+    ----------
+    number
+        Places, over which its words are dealt out.
+    fan_out
+        Neighbouring places that get each word.
+    """
+
+    number: int = 1
+    fan_out: int = 1
+
+
+@dataclass(frozen=True)
 class Loading:
     """How the stationary operand enters an array whose elements hold it twice: one copy is used, the other shifted in.
 
@@ -151,6 +167,8 @@ class ArrayWork:
         Loads of the stationary operand that are no part of `cycles`, but overlap with the blocks before.
     drain_cycles
         Cycles from the end of the last block until the array is empty, where they are no part of `cycles`.
+    ports
+        Where each operand enters and leaves; an operand that is left out does so at a single place.
     block_read_bits, block_written_bits
         Per block what `read_bits` and `written_bits` sum up; where an operand is left out, in proportion to `cycles`.
     """
@@ -168,6 +186,7 @@ class ArrayWork:
     description: dict[str, object] = field(default_factory=dict)
     loading: Loading | None = None
     drain_cycles: int = 0
+    ports: dict[str, Ports] = field(default_factory=dict)
     block_read_bits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     block_written_bits: dict[str, NDArray[np.int64]] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ from accelsim.mapping.dataflow import RELEVANT_DIMS
 from accelsim.mapping.ifmap_fetch import IfmapFetch
 from accelsim.mapping.layout import pixel_runs
 from accelsim.mapping.tile_graph import Activity, Dependence, OperandTiles, OutputTiles, StepLoads
-from accelsim.mapping.traffic import StepTraffic, spread, sum_at
+from accelsim.mapping.traffic import EdgeTraffic, StepTraffic, spread, sum_at
 from accelsim.units import BITS_PER_BYTE, bits_to_bytes
 
 if TYPE_CHECKING:
@@ -242,7 +242,7 @@ class ArrayStage:
         """What the array does."""
         return self.blocks.work
 
-    @property
+    @cached_property
     def traffic(self) -> StepTraffic:
         """On-chip accesses per step."""
         work, steps = self.work, len(self.compute_cycles)
@@ -266,6 +266,11 @@ class ArrayStage:
             traffic.ports[self.buffers[2]] += moved
             traffic.ports[str(self.kept_in)] += moved
         return traffic
+
+    @cached_property
+    def edge_traffic(self) -> EdgeTraffic:
+        """What passes between buffers and array per step, and where it enters and leaves."""
+        return EdgeTraffic.of(self.traffic, self.work.ports)
 
     @property
     def _pass_cycles(self) -> NDArray[np.int64] | None:

@@ -19,8 +19,8 @@ from accelsim.mapping.layer_tiler import ARRAY_OPERANDS, LayerTiler, MemoryInter
 from accelsim.mapping.placement import Placement, place
 from accelsim.mapping.stages import Part, Stage, channels_of
 from accelsim.mapping.tensor_memory import TensorMemory, psum_name
-from accelsim.mapping.tile_graph import OutputTiles, StageTiles
-from accelsim.mapping.traffic import StepLimit, port_limits
+from accelsim.mapping.tile_graph import Activity, OutputTiles, StageTiles
+from accelsim.mapping.traffic import Interconnect, StepLimit, port_limits
 from accelsim.mapping.vector_stage import StreamedInput, VectorStage
 from accelsim.units import BITS_PER_BYTE
 from accelsim.workload.graph import Layer
@@ -99,6 +99,7 @@ def map_network(
     array: PeArray | CachedMachine,
     progress: Callable[[float], None] | None = None,
     solutions: TilingSolutions | None = None,
+    interconnect: Interconnect | None = None,
 ) -> NetworkMapping:
     """Map a network.
 
@@ -112,6 +113,8 @@ def map_network(
         Called with the share of the stages that have been mapped.
     solutions
         Tilings that are known from before, by problem; those that are found are added.
+    interconnect
+        What lies between the buffers and the array; None where it delivers all in time.
 
     Raises
     ------
@@ -128,7 +131,7 @@ def map_network(
     while True:
         tensors = TensorMemory(graph, hardware, array, frozenset(barred))
         try:
-            return _NetworkMapper(tensors, memory, known).network_mapping(progress)
+            return _NetworkMapper(tensors, memory, known, interconnect).network_mapping(progress)
         except NoRoomError as error:
             kept = [tensors.lives[name] for name in tensors.kept_during(error.stage)]
             if not kept:
@@ -154,6 +157,7 @@ class _NetworkMapper:
     tensors: TensorMemory
     memory: MemoryInterface
     solutions: TilingSolutions
+    interconnect: Interconnect | None = None
 
     @cached_property
     def tiler(self) -> LayerTiler:
@@ -318,7 +322,7 @@ class _NetworkMapper:
             kept_bits=self.tensors.lives[stage.output].bits if kept else 0,
             kept_in=self.tensors.hardware.buffer_of("ofmap"),
             kept_until=self.tensors.kept.get(stage.output, stage.index),
-            activity=plan.activity,
+            activity=self._activity(plan),
             mapping_efficiency=efficiency,
             mapping=description | {"kept_on_chip": kept},
             busy_cycles=busy_cycles,
@@ -338,10 +342,24 @@ class _NetworkMapper:
 
     def _limits(self, plan: ArrayStage | VectorStage) -> tuple[StepLimit, ...]:
         """What the steps of a stage may have to wait for beside their compute unit."""
-        sram = self.tensors.hardware.sram
-        if all(buffer.bytes_per_cycle is None for buffer in sram.values()):
-            return ()
-        return tuple(port_limits(sram, plan.traffic))
+        sram, limits = self.tensors.hardware.sram, []
+        if any(buffer.bytes_per_cycle is not None for buffer in sram.values()):
+            limits += port_limits(sram, plan.traffic)
+        if self.interconnect is not None and isinstance(plan, ArrayStage):
+            limits.append(plan.edge_traffic.limit(self.interconnect))
+        return tuple(limits)
+
+    def _activity(self, plan: ArrayStage | VectorStage) -> Activity:
+        """Counts for the energy model; what passes the array's edge charges the links of the interconnect."""
+        activity = plan.activity
+        if self.interconnect is None or not isinstance(plan, ArrayStage):
+            return activity
+        edge = plan.edge_traffic
+        return replace(
+            activity,
+            interconnect_bits=activity.interconnect_bits - int(edge.bits.sum()),
+            interconnect_bit_hops=edge.bit_hops(self.interconnect),
+        )
 
 
 def matrices_of_groups(shapes: tuple[Shape, ...], groups: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -155,7 +155,9 @@ class Activity:
     register_file_bits
         Bits read or written in the registers of the processing elements.
     interconnect_bits
-        Bits moved between buffers and array, and between DRAM and buffers.
+        Bits moved between buffers and array, and between DRAM and buffers, at a price per bit.
+    interconnect_bit_hops
+        Bits that an interconnect between buffers and array moves, times the links that they charge.
     """
 
     macs: int = 0
@@ -167,6 +169,7 @@ class Activity:
     sram_write_bits: dict[str, int] = field(default_factory=dict)
     register_file_bits: int = 0
     interconnect_bits: int = 0
+    interconnect_bit_hops: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from accelsim.units import BITS_PER_BYTE
+from accelsim.mapping.array_costs import Ports
+from accelsim.units import BITS_PER_BYTE, ceil_div
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from accelsim.config.schema import BufferConfig
+
+Words = NDArray[np.int64]
+"""Words per step, of one route or (routes, steps)."""
 
 
 @dataclass(frozen=True)
@@ -81,3 +84,93 @@ def port_limits(buffers: Mapping[str, BufferConfig], traffic: StepTraffic) -> li
             cycles = np.ceil(bits / (width * BITS_PER_BYTE)).astype(np.int64)
             limits.append(StepLimit("buffer_bandwidth", cycles))
     return limits
+
+
+@dataclass(frozen=True)
+class Route:
+    """The way of one operand in one direction.
+
+    Parameters
+    ----------
+    ports
+        Places at which it enters or leaves the array.
+    fan_out
+        Neighbouring places that get each word; of a group of them that sends, the first one does.
+    returns
+        Whether it goes from the array to the buffer.
+    """
+
+    ports: int = 1
+    fan_out: int = 1
+    returns: bool = False
+
+    @property
+    def groups(self) -> int:
+        """Groups of ports, over which words are dealt out in turn."""
+        return ceil_div(self.ports, self.fan_out)
+
+    def ports_of(self, group: int) -> tuple[int, int]:
+        """First and last port of a group."""
+        first = group * self.fan_out
+        return first, min(first + self.fan_out, self.ports) - 1
+
+
+class Interconnect(Protocol):
+    """What lies between the buffers and the array."""
+
+    @property
+    def bits_per_cycle(self) -> int:
+        """Bits of a word, which a link takes per cycle."""
+
+    def busy_cycles(self, routes: Sequence[Route], words: Words) -> Words:
+        """Cycles per step for which the busiest link is taken by `words`, (routes, steps)."""
+
+    def completion_cycles(self, routes: Sequence[Route], words: Sequence[int]) -> int:
+        """Cycles until the last of the words of one step has arrived, where nothing else is on its way."""
+
+    def hops(self, route: Route) -> float:
+        """Links that a word charges on its way, on average."""
+
+
+@dataclass(frozen=True)
+class EdgeTraffic:
+    """What passes the edge of the array in each step, and on which ways.
+
+    Parameters
+    ----------
+    routes
+        Ways, one for each operand and direction that carries anything.
+    bits
+        Bits on them, (routes, steps).
+    """
+
+    routes: tuple[Route, ...]
+    bits: Words
+
+    @classmethod
+    def of(cls, traffic: StepTraffic, ports: Mapping[str, Ports]) -> EdgeTraffic:
+        """Traffic of an array whose operands enter and leave at `ports`."""
+        routes, bits = [], []
+        for returns, passing in ((False, traffic.reads), (True, traffic.writes)):
+            for operand, per_step in passing.items():
+                at = ports.get(operand, Ports())
+                if per_step.any():
+                    routes.append(Route(at.number, at.fan_out, returns))
+                    bits.append(per_step)
+        steps = len(next(iter(traffic.reads.values()), ()))
+        return cls(tuple(routes), np.array(bits, np.int64).reshape(len(routes), steps))
+
+    def limit(self, interconnect: Interconnect) -> StepLimit:
+        """Cycles that the interconnect needs; the first words of a stage are late by the way that they have."""
+        words = -(-self.bits // interconnect.bits_per_cycle)
+        cycles = interconnect.busy_cycles(self.routes, words)
+        if not cycles.any():
+            return StepLimit("interconnect", cycles)
+        first = int(np.flatnonzero(cycles)[0])
+        latency = interconnect.completion_cycles(self.routes, words[:, first].tolist()) - int(cycles[first])
+        return StepLimit("interconnect", cycles, latency)
+
+    def bit_hops(self, interconnect: Interconnect) -> float:
+        """Bits times the links that they charge."""
+        totals = self.bits.sum(axis=1).tolist()
+        return float(sum(bits * interconnect.hops(route) for route, bits in zip(self.routes, totals, strict=True)))

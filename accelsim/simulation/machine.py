@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from accelsim.hardware.sram import Buffer
     from accelsim.mapping.tile_graph import OperandTiles, StageTiles
-    from accelsim.simulation.memory_port import MemoryPort
+    from accelsim.simulation.dma import Dma
     from accelsim.simulation.trace import Trace
     from accelsim.units import Clock
 
@@ -155,7 +155,7 @@ class Machine:
     buffers
         On-chip memories by name.
     port
-        The way to the DRAM.
+        What moves tiles from and to the DRAM.
     clock
         Clock of the compute units.
     trace
@@ -173,7 +173,7 @@ class Machine:
         env: simpy.Environment,
         stages: Sequence[StageTiles],
         buffers: dict[str, Buffer],
-        port: MemoryPort,
+        port: Dma,
         clock: Clock,
         trace: Trace,
         stage_ended: Callable[[int], None],

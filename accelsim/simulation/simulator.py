@@ -10,6 +10,7 @@ import simpy
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.ideal_memory import IdealMemory
 from accelsim.hardware.sram import Buffer
+from accelsim.simulation.dma import Dma
 from accelsim.simulation.machine import Machine, StageTiming
 from accelsim.simulation.memory_port import MemoryPort
 from accelsim.simulation.trace import Trace
@@ -91,6 +92,7 @@ def run_stages(
     env = simpy.Environment()
     memory = build_memory(hardware)
     port = MemoryPort(env, memory)
+    dma = Dma(env, port, hardware.pe_array.clock, hardware.dma)
     trace = Trace(memory.burst_bytes)
     buffers = {
         name: Buffer(env, name, int(memory.capacity_kib * BYTES_PER_KIB) * BITS_PER_BYTE, _requests(stages, name))
@@ -108,10 +110,10 @@ def run_stages(
     clock = hardware.pe_array.clock
     control = hardware.control
     machine = Machine(
-        env, stages, buffers, port, clock, trace, stage_ended, control.speculates, control.decision_cycles
+        env, stages, buffers, dma, clock, trace, stage_ended, control.speculates, control.decision_cycles
     )
     env.run()
-    if not machine.finished or port.outstanding:
+    if not machine.finished or dma.outstanding:
         machine.raise_deadlock()
     last_step_cycle = machine.timings[-1].end_cycle
     end_ps = max(clock.ps_of(last_step_cycle), int(env.now), memory.finish())

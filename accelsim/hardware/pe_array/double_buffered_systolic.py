@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from accelsim.config.pe_array import PeArrayConfig
-from accelsim.mapping.array_costs import PLAIN, ArrayWork, Loading, StoredForm
+from accelsim.mapping.array_costs import PLAIN, ArrayWork, Loading, Ports, StoredForm
 from accelsim.mapping.dataflow import DATAFLOWS, DIMS
 from accelsim.units import ceil_div
 from accelsim.workload.operators import Conv, MatMul
@@ -178,6 +178,12 @@ class DoubleBufferedCosts:
         cycles: NDArray[np.int64] = folds * np.maximum(streaming, self.rows)
         return cycles
 
+    @property
+    def ports(self) -> dict[str, Ports]:
+        """What streams enters at the rows; what stays enters, and sums leave, at the columns."""
+        streaming = "ifmap" if self.stationary == "weight" else "weight"
+        return {streaming: Ports(self.rows), self.stationary: Ports(self.cols), "psum": Ports(self.cols)}
+
     def weight_tile_bits(self, blocks: BlockSequence) -> NDArray[np.int64] | None:
         """Bits of each tile where it is filled up with zeros."""
         if self.weight_form is PLAIN:
@@ -243,6 +249,7 @@ class _Unrolled:
             busy_cycles=self._busy_cycles,
             loading=loading,
             drain_cycles=drain,
+            ports=costs.ports,
             block_read_bits=reads,
             block_written_bits=writes,
         )

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from accelsim.config.pe_array import PeArrayConfig
-from accelsim.mapping.array_costs import PLAIN, ArrayWork, Folding, StoredForm
+from accelsim.mapping.array_costs import PLAIN, ArrayWork, Folding, Ports, StoredForm
 from accelsim.mapping.dataflow import DATAFLOWS, DIMS
 from accelsim.mapping.tiling import streams_through
 
@@ -122,7 +122,18 @@ class SystolicCosts:
             written_bits={"psum": sums + results * problem.ofmap_bits},
             register_file_bits=dims.macs * _register_bits_per_mac(problem, self.folding),
             busy_cycles=self._busy_cycles(blocks),
+            ports=self._ports,
         )
+
+    @property
+    def _ports(self) -> dict[str, Ports]:
+        """Rows and columns: what stays in the elements enters at the columns, as do sums that leave."""
+        rows, cols = Ports(self.folding.rows), Ports(self.folding.cols)
+        entering = {
+            "WS": {"ifmap": rows, "weight": cols}, "IS": {"ifmap": cols, "weight": rows},
+            "OS": {"ifmap": rows, "weight": cols},
+        }  # fmt: skip
+        return entering[self.folding.dataflow.name] | {"psum": cols}
 
     def block_cycles(self, blocks: BlockSequence) -> NDArray[np.int64]:
         """Cycles per block; fill and drain of a stream that goes on are counted once."""

@@ -193,7 +193,7 @@ def test_another_kind_of_array_keeps_only_what_every_kind_has() -> None:
         ("pe_array.rows.deep=3", "--set: pe_array.rows: is no group of keys, so it has no 'deep'"),
         ("name.first=3", "--set: name: is no group of keys, so it has no 'first'"),
         ("pe_array.moons=4", "eyeriss with --set: pe_array.moons: unknown key; allowed: one of clock_mhz, cols,"),
-        ("moons.phase=4", "eyeriss with --set: moons: unknown key; allowed: one of control, description, dram,"),
+        ("moons.phase=4", "eyeriss with --set: moons: unknown key; allowed: one of control, description, dma, dram,"),
         ("extends=tpu_v1", "eyeriss with --set: extends: unknown key"),
         ("pe_array=3", "pe_array = 3: not accepted; allowed: a mapping of keys to values"),
         ("pe_array.rows=", "eyeriss with --set: pe_array.rows: has no value; allowed: a whole number"),
