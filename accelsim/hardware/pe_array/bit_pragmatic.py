@@ -13,7 +13,7 @@ With ``all_bits`` for terms this is Stripes (Judd et al., MICRO 2016): a cycle f
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -26,6 +26,7 @@ from accelsim.hardware.pe_array.bit_pragmatic_kernel import BLOCK_DTYPE, MACHINE
 from accelsim.hardware.pe_array.bit_pragmatic_terms import Encoding, Masks, term_masks
 from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
 from accelsim.hardware.pe_array.diannao import chunks, lane_counts, window_taps
+from accelsim.hardware.pe_array.operand_memo import once_per_tensor
 from accelsim.mapping.dataflow import DIMS
 from accelsim.mapping.footprint import PixelGrid, pixel_grid
 from accelsim.workload.operators import Conv, Window
@@ -113,11 +114,12 @@ class BitPragmaticCosts(DenseCosts):
         return PixelGrid(1, self.layer.dims.m, 1, self.layer.dims.m, 1, Window((1, 1)))
 
     @property
-    def _masks(self) -> Masks | None:
-        """Terms of the inputs, (pixels of all images, channels of all groups), where they are known."""
+    def _masks(self) -> Masks:
+        """Terms of known inputs, (pixels of all images, channels of all groups)."""
         values = self.layer.ifmap.values
         if values is None:
-            return None
+            message = f"the inputs of {self.layer.name} are not known"
+            raise ValueError(message)
         if isinstance(self.layer.operator, Conv):
             values = np.moveaxis(values, 1, -1).reshape(-1, values.shape[1])
         else:  # a product of feature maps has a matrix for each group, some of them the same
@@ -138,9 +140,16 @@ class BitPragmaticCosts(DenseCosts):
             np.array(machine, MACHINE_DTYPE),
         )
 
-    def _exact_cycles(self, masks: Masks, m: int, n: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Cycles per group and block (groups, m, n, k), and per column of one filter round."""
-        least = int(masks.flat[0]).bit_count() if self.array.terms == "all_bits" and masks.size else 1
+    def _exact_cycles(self, m: int, n: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+        """Cycles per group and block (groups, m, n, k), and per column of one round; None where nothing is known."""
+        if self.layer.ifmap.known != "tensor":
+            return None
+        key = (self.array, self.layer.operator, self.layer.dims, m, n, k)
+        return once_per_tensor(self.layer.ifmap, key, partial(self._count_cycles, m, n, k))
+
+    def _count_cycles(self, m: int, n: int, k: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        masks = self._masks
+        least = int(masks.flat[0]).bit_count() if self.array.terms == "all_bits" else 1
         extents, block, geometry, machine = (record[()] for record in self._records(m, n, k, least))
         found: tuple[NDArray[np.int64], NDArray[np.int64]] = layer_cycles(  # type: ignore[no-untyped-call]
             masks, self.layer.dims.groups, extents, block, geometry, machine
@@ -150,13 +159,10 @@ class BitPragmaticCosts(DenseCosts):
     @cached_property
     def _mean_step(self) -> float | None:
         """Cycles of a step of all columns, averaged over the layer; None where the inputs are not known."""
-        masks = self._masks
-        if masks is None:
-            return None
         dims = self.layer.dims
-        cycles, _ = self._exact_cycles(masks, dims.m, min(dims.n, self.array.filters), dims.k)
+        exact = self._exact_cycles(dims.m, min(dims.n, self.array.filters), dims.k)
         pallets = -(-dims.m // self.array.columns)
-        return float(cycles[:, 0, 0, 0].mean() / (pallets * self._steps(dims.k)))
+        return None if exact is None else float(exact[0][:, 0, 0, 0].mean() / (pallets * self._steps(dims.k)))
 
     def _steps(self, k: int) -> int:
         """Bricks of a window."""
@@ -211,11 +217,11 @@ class BitPragmaticCosts(DenseCosts):
 
     def work(self, blocks: BlockSequence) -> ArrayWork:
         """Each round of filters reads the inputs, each pallet the weights."""
-        layer, array, masks, groups = self.layer, self.array, self._masks, blocks.block_groups
+        layer, array, groups = self.layer, self.array, blocks.block_groups
         m, n, k = (blocks.extents_per_block[dim] for dim in DIMS)
-        cycles, columns = self._block_cycles(masks, blocks)
+        cycles, columns = self._block_cycles(blocks)
         behind = np.full_like(cycles, array.pipeline_stages - 1)
-        worked, terms = self._worked_and_terms(masks)
+        worked, terms = self._worked_and_terms
         efficiency = worked / (self.elements * max(int(cycles.sum()), 1))
         cycles[-1] += behind[-1]  # nothing follows that would hide it
         behind[-1] = 0
@@ -238,35 +244,41 @@ class BitPragmaticCosts(DenseCosts):
             description={"terms_per_activation": terms / layer.dims.macs, "operands": {"ifmap": layer.ifmap.known}},
         )
 
-    def _block_cycles(
-        self, masks: Masks | None, blocks: BlockSequence
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _block_cycles(self, blocks: BlockSequence) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Cycles per block, and those of each column in one round of filters."""
         tiling, dims = blocks.tiling, self.layer.dims
-        if masks is None:
+        exact = self._exact_cycles(tiling.m, tiling.n, tiling.k)
+        if exact is None:
             cycles = self.estimated_cycles(blocks.block_groups, *(blocks.extents_per_block[dim] for dim in DIMS))
             windows = lane_counts(blocks.block_extent("m", np.arange(blocks.trips["m"])), self.array.columns)
             depths = blocks.block_extent("k", np.arange(blocks.trips["k"])).tolist()
             return cycles, windows.sum(axis=0) * (dims.groups * sum(self._window_cycles(1, k, 0) for k in depths))
-        exact, busy = self._exact_cycles(masks, tiling.m, tiling.n, tiling.k)
-        by_block = np.add.reduceat(exact, np.arange(0, dims.groups, tiling.groups), axis=0)
+        by_group, busy = exact
+        by_block = np.add.reduceat(by_group, np.arange(0, dims.groups, tiling.groups), axis=0)
         index = blocks.index_per_block
         return by_block[blocks.group_per_block, index["m"], index["n"], index["k"]], busy.astype(np.float64)
 
-    def _worked_and_terms(self, masks: Masks | None) -> tuple[int, int]:
+    @property
+    def _worked_and_terms(self) -> tuple[int, int]:
         """Multiply-accumulates that have a term, and all their terms; padding has none, but where all bits count."""
-        layer, terms = self.layer, self.array.terms
-        statistics, macs = layer.ifmap.statistics, layer.dims.macs
+        if self.layer.ifmap.known == "tensor":
+            key = (self.array.terms, self.layer.operator, self.layer.dims)
+            return once_per_tensor(self.layer.ifmap, key, self._count_terms)
+        layer, statistics = self.layer, self.layer.ifmap.statistics
         bits = statistics.magnitude_bits or max(layer.ifmap_bits - 1, 1)
-        if terms == "all_bits":
-            return macs, macs * (int(masks.flat[0]).bit_count() if masks is not None and masks.size else bits)
-        if masks is not None:
-            return self._in_windows(masks != 0), self._in_windows(np.bitwise_count(masks))
+        if self.array.terms == "all_bits":
+            return layer.dims.macs, layer.dims.macs * bits
         channels = layer.dims.groups * layer.dims.k // window_taps(layer)
         seen = int(self._windows_per_pixel.sum()) * self._grid.images * channels * layer.dims.n
-        distribution = booth_distribution if terms == "booth" else one_bit_distribution
-        each = distribution(statistics, layer.ifmap_bits if terms == "booth" else bits)
+        distribution = booth_distribution if self.array.terms == "booth" else one_bit_distribution
+        each = distribution(statistics, layer.ifmap_bits if self.array.terms == "booth" else bits)
         return round(seen * statistics.density), round(seen * each.mean)
+
+    def _count_terms(self) -> tuple[int, int]:
+        masks, macs = self._masks, self.layer.dims.macs
+        if self.array.terms == "all_bits":
+            return macs, macs * int(masks.flat[0]).bit_count()
+        return self._in_windows(masks != 0), self._in_windows(np.bitwise_count(masks))
 
     def _in_windows(self, counts: NDArray[np.uint8] | NDArray[np.bool_]) -> int:
         """Sum over all products of what stands by pixel and channel."""

@@ -12,7 +12,7 @@ or a bit for every weight (``direct``). A layer is stored as it is where an inde
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +24,7 @@ from accelsim.hardware.pe_array.cambricon_x_expectation import Picking, expected
 from accelsim.hardware.pe_array.cambricon_x_kernel import CYCLES, NONZERO, STORED, filter_costs, slowest_element
 from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
 from accelsim.hardware.pe_array.diannao import window_taps
+from accelsim.hardware.pe_array.operand_memo import once_per_tensor
 from accelsim.mapping.array_costs import PLAIN, StoredForm
 from accelsim.mapping.dataflow import DIMS
 from accelsim.workload.operators import MatMul
@@ -101,20 +102,25 @@ class CambriconXCosts(DenseCosts):
 
     array: CambriconX
 
-    @property
-    def _weights(self) -> NDArray[np.integer] | None:
-        """The weights, (all filters, k), where they are known; a second feature map has no index."""
-        values = None if isinstance(self.layer.operator, MatMul) else self.layer.weight.values
-        return None if values is None else values.reshape(self.layer.dims.groups * self.layer.dims.n, -1)
-
     def _filter_costs(self, block: int) -> NDArray[np.int64] | None:
         """Cycles, stored and nonzero weights of every filter, by blocks of k; None where no weights are known."""
-        weights, array = self._weights, self.array
-        if weights is None:
+        if isinstance(self.layer.operator, MatMul) or self.layer.weight.known != "tensor":
             return None
-        width, taps = array.multipliers, window_taps(self.layer)
+        key = (self.array, self.layer.dims, window_taps(self.layer), block)
+        return once_per_tensor(self.layer.weight, key, partial(self._count_filter_costs, block))
+
+    def _count_filter_costs(self, block: int) -> NDArray[np.int64]:
+        array, values = self.array, self.layer.weight.values
+        if values is None:
+            message = f"the weights of {self.layer.name} are not known"
+            raise ValueError(message)
         costs: NDArray[np.int64] = filter_costs(  # type: ignore[no-untyped-call]
-            weights, taps, block, array.candidates, width, array.farthest
+            values.reshape(self.layer.dims.groups * self.layer.dims.n, -1),
+            window_taps(self.layer),
+            block,
+            array.candidates,
+            array.multipliers,
+            array.farthest,
         )
         return costs
 
