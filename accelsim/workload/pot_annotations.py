@@ -38,10 +38,11 @@ def known_weights(path: Path, network: LayerGraph) -> dict[str, OperandData]:
     """
     weights = load_pot_weights(path)
     arrays = {array.name: array for array in weights.for_graph(network, path).values()}
-    return {name: _known(array, weights.parameters.index) for name, array in arrays.items()}
+    return {name: known_operand(array, weights.parameters.index) for name, array in arrays.items()}
 
 
-def _known(array: PotLayer | PlainLayer, index: Index) -> OperandData:
+def known_operand(array: PotLayer | PlainLayer, index: Index) -> OperandData:
+    """Weights that are known, decomposed or not, under an index."""
     pot = KnownPotOperand(array, index) if isinstance(array, PotLayer) else None
     return OperandData(load=partial(_integers, array), pot=pot)
 
