@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from accelsim.explore.metrics import METRICS
-from accelsim.explore.trial import COMPLETE
+from accelsim.explore.trial import COMPLETE, PRUNED
 from accelsim.report import palette, quantities
-from accelsim.report.labels import plain_text, title_of
+from accelsim.report.labels import plain_text, shortened, title_of
 from accelsim.report.plots import MUTED, Figure, compact, figure
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _IN_NAMES = ("ns", "pJ", "mW", "pJ ns", "mm2", "KiB")
 """Units that end a name and are left out of its title."""
 _COUNTED = ("cycles", "bits")
 _LONGEST_LABEL = 24
+_LONGEST_TICK = 13
 _MANY_DECADES = 2.0
 _COLOURS = [[0, "#0072B2"], [0.5, "#56B4E9"], [1, "#E69F00"]]
 
@@ -38,7 +40,7 @@ def written(name: str, value: float) -> str:
         return f"{value:,.0f}"
     if not unit:
         return quantities.share(value, 2)
-    return f"{quantities.significant(value)} {unit}".strip() if value < 1e9 else f"{value:.4g} {unit}".strip()
+    return f"{quantities.significant(value)} {_unit(name)}"
 
 
 def metric_title(name: str) -> str:
@@ -74,6 +76,10 @@ def draw_front(result: StudyResult, front: Sequence[TrialRecord], across: str, u
     )  # fmt: skip
     traces = [_cloud(name, rows, across, up, colour, symbol, size, opacity)
               for name, rows, colour, symbol, size, opacity in groups if rows]  # fmt: skip
+    guessed = [replace(entry, metrics=entry.estimate) for entry in result.trials if entry.state == PRUNED]
+    if guessed:
+        traces.insert(0, _cloud("estimated only", guessed, across, up, MUTED, "circle-open", 6, 0.5))
+    shown = [*complete, *guessed]
     ordered = sorted(front, key=lambda entry: (entry.metrics[across], entry.metrics[up]))
     if ordered:
         trace = _cloud("Pareto front", ordered, across, up, palette.VERMILLION, "diamond", 9, 1.0)
@@ -82,8 +88,8 @@ def draw_front(result: StudyResult, front: Sequence[TrialRecord], across: str, u
                                                         "color": palette.VERMILLION}}  # fmt: skip
         traces.append(trace)
     return figure(
-        traces, 520, xaxis=_axis(across, [entry.metrics[across] for entry in complete]),
-        yaxis=_axis(up, [entry.metrics[up] for entry in complete]) | {"automargin": True}, hovermode="closest",
+        traces, 520, xaxis=_axis(across, [entry.metrics[across] for entry in shown]),
+        yaxis=_axis(up, [entry.metrics[up] for entry in shown]) | {"automargin": True}, hovermode="closest",
     )  # fmt: skip
 
 
@@ -117,7 +123,14 @@ def _shown(name: str, value: float) -> float:
 
 def _unit(name: str) -> str:
     unit = METRICS[name].unit
-    return _SCALES.get(unit, (unit, 1.0))[0]
+    return _SCALES.get(unit, (unit, 1.0))[0].replace("mm2", "mm²")
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """Last part of each path, or its last two where another path ends alike."""
+    tails = [path.rsplit(".", 1)[-1] for path in paths]
+    return {path: tail if tails.count(tail) == 1 else ".".join(path.split(".")[-2:])
+            for path, tail in zip(paths, tails, strict=True)}  # fmt: skip
 
 
 def axis_title(name: str) -> str:
@@ -130,8 +143,8 @@ def _axis(name: str, values: Sequence[float]) -> dict[str, Any]:
     """Axis of a metric, logarithmic where the values span more than a factor of three."""
     unit = _unit(name)
     axis: dict[str, Any] = {"title": {"text": axis_title(name)}}
-    if unit in ("s", "J", "W", "B"):
-        axis |= {"tickformat": "~s", "ticksuffix": unit}
+    if unit in ("s", "J", "J s", "W", "B"):
+        axis |= {"tickformat": "~s"}
     positive = [value for value in values if value > 0]
     if positive and len(positive) == len(values) and max(positive) > 3 * min(positive):
         decades = math.log10(max(positive) / min(positive))
@@ -181,7 +194,7 @@ def _parameter_axis(path: str, values: Sequence[object]) -> dict[str, Any]:
         "label": plain_text(label),
         "values": [places[value] for value in found],
         "tickvals": list(places.values()),
-        "ticktext": [plain_text(_plain(value)) for value in places],
+        "ticktext": [plain_text(shortened(_plain(value), _LONGEST_TICK)) for value in places],
         "range": [-0.2, max(len(places) - 0.8, 0.2)],
     }
 
@@ -277,8 +290,9 @@ def draw_estimates(rows: Sequence[TrialRecord], metric: str) -> Figure:
         "hovertemplate": "%{customdata}<extra></extra>",
     }  # fmt: skip
     across, up = _axis(metric, [low, high]), _axis(metric, [low, high]) | {"automargin": True}
-    across = across | {"title": {"text": f"simulated {axis_title(metric)}"}}
-    up = up | {"title": {"text": f"estimated {axis_title(metric)}"}}
+    name = axis_title(metric)
+    name = name[:1].lower() + name[1:]
+    across, up = across | {"title": {"text": f"simulated {name}"}}, up | {"title": {"text": f"estimated {name}"}}
     return figure([line, points], 380, xaxis=across, yaxis=up, hovermode="closest")
 
 

@@ -204,11 +204,13 @@ def _transfer(transfer: Transfer | None, figures: dict[str, Figure]) -> list[str
 def _trials(result: StudyResult, front: Sequence[TrialRecord]) -> str:
     chosen = {record.index for record in front}
     metrics = [name for name in METRICS if any(name in record.metrics for record in result.trials)]
-    metrics = list(dict.fromkeys([*result.space.objectives, *metrics]))
     columns = [Column("Trial", "trial"), Column("State", "state", text=True)]
-    columns += [Column(entry.path, entry.path, text=_is_text(result, entry.path)) for entry in result.space.parameters]
-    columns += [Column(metric_title(name), name) for name in metrics]
-    columns += [Column("Note", "note", text=True)]
+    objectives = result.space.objectives
+    metrics = [name for name in metrics if name not in objectives]
+    titles = study_figures.short_names([entry.path for entry in result.space.parameters])
+    columns += [Column(metric_title(name), name) for name in objectives]
+    columns += [Column(title, path, text=_is_text(result, path)) for path, title in titles.items()]
+    columns += [*(Column(metric_title(name), name) for name in metrics), Column("Note", "note", text=True)]
     rows = [_trial_row(record, result, metrics, on_front=record.index in chosen) for record in result.trials]
     paler = {place for place, record in enumerate(result.trials) if not record.feasible}
     note = (
@@ -235,12 +237,15 @@ def _trial_row(
         for entry in result.space.parameters
         for value in (record.point[entry.path],)
     ]  # fmt: skip
+    known = record.metrics or record.estimate
     figures = [
-        Cell(written(name, record.metrics[name]), record.metrics[name]) if name in record.metrics else nothing
-        for name in metrics
+        Cell(written(name, known[name]), known[name]) if name in known else nothing
+        for name in (*result.space.objectives, *metrics)
     ]
+    first = len(result.space.objectives)
     note = record.error or (f"breaks {'; '.join(broken)}" if broken else nothing)
-    return (Cell(str(record.index), record.index), state, *parameters, *figures, note)
+    note = note or ("estimated only" if known is record.estimate else nothing)
+    return (Cell(str(record.index), record.index), state, *figures[:first], *parameters, *figures[first:], note)
 
 
 def _space(result: StudyResult) -> str:

@@ -12,7 +12,7 @@ from accelsim.explore.fidelity import estimate_errors
 from accelsim.explore.trial import COMPLETE, FAILED, PRUNED
 from accelsim.report import quantities
 from accelsim.report.labels import printable
-from accelsim.report.study_figures import metric_title, written
+from accelsim.report.study_figures import metric_title, short_names, written
 from accelsim.report.study_page import study_metrics
 from accelsim.report.tables import listing
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from accelsim.explore.transfer import Transfer
     from accelsim.explore.trial import TrialRecord
 
-_MOST_SHOWN = 15
+_MOST_SHOWN = 10
 
 
 class StudyProgress:
@@ -115,12 +115,13 @@ def _front_table(result: StudyResult, front: Sequence[TrialRecord]) -> Renderabl
     shown = front[:_MOST_SHOWN]
     objectives = result.space.objectives
     varied = [path for path in shown[0].point if len({str(record.point[path]) for record in shown}) > 1]
+    names = short_names(list(shown[0].point))
     headings = [("trial", False), *((metric_title(name), False) for name in objectives), ("design", True)]
     rows = [
         (
             str(record.index),
             *(written(name, record.metrics[name]) for name in objectives),
-            ", ".join(f"{_short(path, record)} {_plain(record.point[path])}" for path in varied or record.point),
+            ", ".join(f"{names[path]} {_plain(record.point[path])}" for path in varied or record.point),
         )
         for record in shown
     ]
@@ -131,13 +132,6 @@ def _front_table(result: StudyResult, front: Sequence[TrialRecord]) -> Renderabl
     if len(front) > len(shown):
         parts.append(Text(f"... {len(front) - len(shown):,} more on the front"))
     return Group(*parts, Text())
-
-
-def _short(path: str, record: TrialRecord) -> str:
-    """Last part of a path, or more of it where that is not enough to tell it apart."""
-    tail = path.rsplit(".", 1)[-1]
-    alike = [other for other in record.point if other.rsplit(".", 1)[-1] == tail]
-    return tail if len(alike) == 1 else ".".join(path.split(".")[-2:])
 
 
 def _plain(value: object) -> str:
