@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from small_networks import machine
 from systolic_stepper import Fold, Matrix, double_buffered_folds, run_double_buffered, run_double_buffered_product
@@ -185,6 +185,49 @@ def test_whole_tiles_travel_where_weights_are_stored_so(n: int, k: int, tiles: i
         )
         totals = simulate(config, one_layer(4, k, n)).totals
         assert totals.dram_read_bytes == weights + 4 * k
+
+
+@pytest.mark.parametrize("dataflow", ["WS", "IS"])
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(1, 7), cols=st.integers(1, 7), groups=st.integers(1, 7), size=st.tuples(*[st.integers(1, 3)] * 3)
+)
+def test_groups_share_tiles_along_their_diagonal(
+    dataflow: str, rows: int, cols: int, groups: int, size: tuple[int, int, int]
+) -> None:
+    """Products of m x k by k x n side by side: what streams past a tile is that of all groups in it."""
+    m, k, n = size
+    high, wide = (k, n) if dataflow == "WS" else (k, m)
+    together = min(rows // high, cols // wide)
+    assume(together >= 1)
+    random = np.random.default_rng(groups)
+    left, right = random.integers(-8, 8, (groups, m, k)), random.integers(-8, 8, (groups, k, n))
+    stationary, streaming = (right, left) if dataflow == "WS" else (left.swapaxes(1, 2), right.swapaxes(1, 2))
+    folds, busy = [], np.zeros((rows, cols))
+    for first in range(0, groups, together):
+        inside = range(first, min(first + together, groups))
+        tile, streamed = np.zeros((rows, cols), np.int64), np.zeros((streaming.shape[1], rows), np.int64)
+        for place, group in enumerate(inside):
+            at = slice(place * high, (place + 1) * high), slice(place * wide, (place + 1) * wide)
+            tile[at] = stationary[group]
+            streamed[:, at[0]] = streaming[group]
+            busy[at] += streaming.shape[1]
+        folds.append(Fold(tile, streamed))
+    cycles, products, _ = run_double_buffered(folds, rows, cols)
+    for group in range(groups):
+        place = slice(group % together * wide, (group % together + 1) * wide)
+        made = products[group // together][:, place]
+        assert ((made if dataflow == "WS" else made.T) == left[group] @ right[group]).all()
+    base = problem(array(dataflow, rows, cols, 8), m, k, n, (8, 8))
+    dims = replace(base.dims, groups=groups)
+    costs = base.costs
+    assert isinstance(costs, DoubleBufferedCosts)
+    grouped = replace(base, dims=dims, costs=replace(costs, layer=replace(costs.layer, dims=dims)))
+    work = BlockSequence(grouped, Tiling(("m", "n", "k"), groups, m, n, k, (3, 3, 3))).work
+    assert cycles_in_a_row(work) == cycles
+    assert work.busy_cycles is not None
+    assert (work.busy_cycles == busy).all()
+    assert work.efficiency == pytest.approx(busy.sum() / (len(folds) * streaming.shape[1] * rows * cols))
 
 
 def test_convolution_with_groups_is_so_many_products() -> None:

@@ -5,6 +5,8 @@ The matrix unit of the first TPU (Jouppi et al., "In-datacenter performance anal
 that streams: an element takes over its new weight when the first datum of the next fold reaches it, and from then on
 the chain of weights may move on. A fold therefore follows the one before after as many cycles as data stream, or as
 rows shift, whichever is more. The closed forms here are those of a stepper in the tests, exactly.
+
+Groups of a layer that are small enough share a tile: they lie along its diagonal, with zeros around them.
 """
 
 from __future__ import annotations
@@ -138,13 +140,18 @@ class DoubleBufferedCosts:
         dims = self.layer.dims
         if not self.whole_weight_tiles:
             return PLAIN
-        padded = int(self._padded(dims.n, dims.k))
-        return PLAIN if padded == dims.n * dims.k else StoredForm(dram_share=padded / (dims.n * dims.k))
+        weights = dims.groups * dims.n * dims.k
+        padded = int(self.tiles(dims.groups, dims.k, dims.n)) * self.rows * self.cols
+        return PLAIN if padded == weights else StoredForm(dram_share=padded / weights)
 
-    def _padded(self, n: NDArray[np.int64] | int, k: NDArray[np.int64] | int) -> NDArray[np.int64]:
-        """Weights and zeros of blocks of n filters and k weights each, in whole tiles."""
-        tiles: NDArray[np.int64] = np.asarray(-(-n // self.cols) * -(-k // self.rows))
-        return tiles * (self.rows * self.cols)
+    def tiles(
+        self, groups: NDArray[np.int64] | int, high: NDArray[np.int64] | int, wide: NDArray[np.int64] | int
+    ) -> NDArray[np.int64]:
+        """Tiles of so many groups of a stationary operand, each so many rows high and columns wide."""
+        across = -(-high // self.rows) * -(-wide // self.cols)
+        together = np.maximum(np.minimum(self.rows // high, self.cols // wide), 1)
+        tiles: NDArray[np.int64] = -(-groups // together) * across
+        return tiles
 
     def block_sizes(self, dim: Dim) -> Sequence[int] | None:
         """Whole folds along rows and columns; also whole channels and small blocks if weights need no whole tiles."""
@@ -167,7 +174,7 @@ class DoubleBufferedCosts:
         self, groups: NDArray[np.int64], extent: dict[str, NDArray[np.int64]]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Folds of blocks, and the cycles in which data stream through each."""
-        folds = groups * -(-extent[self.flow.row_dim] // self.rows) * -(-extent[self.flow.col_dim] // self.cols)
+        folds = self.tiles(groups, extent[self.flow.row_dim], extent[self.flow.col_dim])
         return folds * self.stationary_parts, extent[self.flow.stream_dim] * self.streaming_parts
 
     def estimated_cycles(
@@ -190,8 +197,8 @@ class DoubleBufferedCosts:
             return None
         n, k = (blocks.block_extent(dim, np.arange(blocks.trips[dim])) for dim in ("n", "k"))
         groups = blocks.group_extent(np.arange(blocks.group_trips))
-        bits: NDArray[np.int64] = groups[:, None, None] * self._padded(n[:, None], k) * self.layer.weight_bits
-        return bits
+        bits: NDArray[np.int64] = self.tiles(groups[:, None, None], k, n[:, None]) * self.rows * self.cols
+        return bits * self.layer.weight_bits
 
     def work(self, blocks: BlockSequence) -> ArrayWork:
         """Each operand passes the array's edge once per fold of the dimension that it lacks."""
@@ -273,7 +280,7 @@ class _Unrolled:
             "psum": groups * extent["m"] * extent["n"] * folds["k"],
         }
         if self.costs.whole_weight_tiles:
-            passes["weight"] = groups * self.costs._padded(extent["n"], extent["k"])  # noqa: SLF001 - its other half
+            passes["weight"] = self.costs.tiles(groups, extent["k"], extent["n"]) * self.costs.rows * self.costs.cols
         passes[self.costs.stationary] = passes[self.costs.stationary] * ~self._goes_on
         return passes
 
@@ -288,6 +295,10 @@ class _Unrolled:
     def _busy_cycles(self) -> NDArray[np.float64]:
         """Each element works in as many cycles as data stream past it, in the folds that reach it."""
         blocks, flow, dims = self.blocks, self.costs.flow, self.costs.layer.dims
+        high, wide = blocks.sizes[flow.row_dim], blocks.sizes[flow.col_dim]
+        together = min(self.costs.rows // high, self.costs.cols // wide)
+        if blocks.tiling.groups > 1 < together:
+            return self._busy_along_diagonal(high, wide, together)
         reached = []
         for dim, side in ((flow.row_dim, self.costs.rows), (flow.col_dim, self.costs.cols)):
             extents = blocks.block_extent(dim, np.arange(blocks.trips[dim]))
@@ -296,6 +307,19 @@ class _Unrolled:
         streamed = dims.groups * blocks.extents[flow.stream_dim]
         streamed *= self.costs.stationary_parts * self.costs.streaming_parts
         busy: NDArray[np.float64] = np.outer(*reached) * float(streamed)
+        return busy
+
+    def _busy_along_diagonal(self, high: int, wide: int, together: int) -> NDArray[np.float64]:
+        """The same where groups share tiles; a block that is cut counts as a whole one of its share."""
+        blocks, flow = self.blocks, self.costs.flow
+        groups = blocks.group_extent(np.arange(blocks.group_trips))
+        places = ((groups[:, None] - np.arange(together) + together - 1) // together).sum(axis=0)
+        shares = [blocks.extents[dim] / size for dim, size in ((flow.row_dim, high), (flow.col_dim, wide))]
+        streamed = blocks.extents[flow.stream_dim] * self.costs.stationary_parts * self.costs.streaming_parts
+        busy = np.zeros((self.costs.rows, self.costs.cols))
+        for place, count in enumerate(places.tolist()):
+            rows, cols = slice(place * high, (place + 1) * high), slice(place * wide, (place + 1) * wide)
+            busy[rows, cols] = float(count * streamed) * shares[0] * shares[1]
         return busy
 
     @property
