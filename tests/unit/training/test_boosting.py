@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from numpy.typing import NDArray
+    from torch import Tensor
+
     from accelsim.workload.network_file import Network
 
 PLAIN = Normalisation((0.5,), (0.25,))
@@ -41,7 +44,7 @@ def network(name: str = "lenet") -> Network:
     return fold_network(name, "cifar10", model, (3, 32, 32))
 
 
-def noise(count: int = 8) -> np.ndarray:  # type: ignore[type-arg]
+def noise(count: int = 8) -> NDArray[np.float32]:
     return np.random.default_rng(5).standard_normal((count, 3, 32, 32)).astype(np.float32)
 
 
@@ -133,7 +136,7 @@ class _Stopping:
     def __len__(self) -> int:
         return len(self._data)
 
-    def shuffled(self, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def shuffled(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in self._data.shuffled(seed):
             if not self._left:
                 raise KeyboardInterrupt
