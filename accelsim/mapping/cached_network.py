@@ -183,9 +183,11 @@ def _demands(tensors: TensorMemory, scratch: dict[int, int]) -> list[Demand]:
     demands = [Demand(name, size, 0, last) for name, size in weights.items()]
     for name, life in tensors.lives.items():
         demands.append(Demand(name, tensors.padded_bytes(name), life.first, life.last))
-    for stage in tensors.stages:
-        if scratch[stage.index]:
-            demands.append(Demand(scratch_name(stage), scratch[stage.index], stage.index, stage.index))
+    demands += [
+        Demand(scratch_name(stage), scratch[stage.index], stage.index, stage.index)
+        for stage in tensors.stages
+        if scratch[stage.index]
+    ]
     return demands
 
 

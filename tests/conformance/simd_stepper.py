@@ -77,7 +77,7 @@ class PackedProduct:
                             block = matrix[begin:end, j[0] : j[1]]
                             for i in range(0, high - low, cut.mr):
                                 panel = packed[i : i + cut.mr]
-                                self._touch_tile(core, low, i, len(panel), j, (begin, end), filters)
+                                self._touch_tile(core, i, len(panel), j, (begin, end), filters)
                                 sums[low + i : low + i + len(panel), j[0] : j[1]] += panel @ block
                                 self._touch_sums(core, low + i, len(panel), j, filters, first=begin == 0)
         return sums
@@ -99,9 +99,7 @@ class PackedProduct:
             low, high = (min(count * number // self.cores * cut.nr, last - first) for number in (core, core + 1))
         return [(first + j, first + min(j + cut.nr, high)) for j in range(low, high, cut.nr)]
 
-    def _pack(
-        self, core: int, low: int, high: int, begin: int, end: int, out: tuple[int, int]
-    ) -> NDArray[np.int64]:
+    def _pack(self, core: int, low: int, high: int, begin: int, end: int, out: tuple[int, int]) -> NDArray[np.int64]:
         """Gather a block of pixels by elements of k."""
         _, channels, height, width = self.ifmap.shape
         taps_x, size = self.weight.shape[3], self.element_bytes
@@ -121,18 +119,14 @@ class PackedProduct:
         self.touched.add(core, base, packed.size * size, write=True)
         return packed
 
-    def _touch_tile(
-        self, core: int, low: int, i: int, rows: int, j: tuple[int, int], k: tuple[int, int], filters: int
-    ) -> None:
+    def _touch_tile(self, core: int, i: int, rows: int, j: tuple[int, int], k: tuple[int, int], filters: int) -> None:
         """A panel of the packed block and a sliver of the weights, which lie slice by slice, sliver by sliver."""
         depth, size = k[1] - k[0], self.element_bytes
         self.touched.add(core, self.addresses[3] + core * self.addresses[4] + i * depth * size, rows * depth * size)
         sliver = k[0] * filters + j[0] * depth
         self.touched.add(core, self.addresses[1] + sliver * size, (j[1] - j[0]) * depth * size)
 
-    def _touch_sums(
-        self, core: int, pixel: int, rows: int, j: tuple[int, int], filters: int, *, first: bool
-    ) -> None:
+    def _touch_sums(self, core: int, pixel: int, rows: int, j: tuple[int, int], filters: int, *, first: bool) -> None:
         size = self.element_bytes
         for row in range(pixel, pixel + rows):
             address = self.addresses[2] + (row * filters + j[0]) * size

@@ -38,9 +38,9 @@ def memory_of(traffic: MemoryTraffic) -> list[tuple[str, int]]:
 
 
 @settings(deadline=None)
-@given(accesses, shapes, st.booleans(), st.integers(1, 3))
+@given(program=accesses, levels=shapes, through=st.booleans(), shared_from=st.integers(1, 3))
 def test_compiled_caches_do_what_plain_lists_do(
-    program: list[tuple[int, bool, int]], levels: list[tuple[int, int]], through: bool, shared_from: int
+    program: list[tuple[int, bool, int]], levels: list[tuple[int, int]], *, through: bool, shared_from: int
 ) -> None:
     private = [number + 1 < shared_from for number in range(len(levels))]
     built = [

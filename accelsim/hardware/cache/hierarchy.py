@@ -163,7 +163,12 @@ class Hierarchy:
         table = np.zeros((len(levels), lo.N_LEVEL), np.int64)
         first = stream = 0
         for row, level in zip(table, levels, strict=True):
-            row[[lo.LV_FIRST, lo.LV_SIZE, lo.LV_SETS, lo.LV_WAYS]] = first, level.sets * level.ways, level.sets, level.ways
+            row[[lo.LV_FIRST, lo.LV_SIZE, lo.LV_SETS, lo.LV_WAYS]] = (
+                first,
+                level.sets * level.ways,
+                level.sets,
+                level.ways,
+            )
             row[[lo.LV_CORES, lo.LV_THROUGH]] = level.cores, level.writes_through
             row[[lo.LV_LATENCY, lo.LV_STREAM]] = level.latency_cycles, stream
             caches = -(-cores // level.cores)

@@ -16,8 +16,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from accelsim.hardware.cache import layout as lo
 from accelsim.hardware.cache.prefetcher import follow
 from accelsim.jit import kernel, lean_kernel
@@ -30,10 +28,7 @@ if TYPE_CHECKING:
 def first_way(levels: Words, level: int, core: int, line: int) -> int:
     """Place in the entries of the set that holds a line, in the cache of a core."""
     sets = levels[level, lo.LV_SETS]
-    if sets & (sets - 1):
-        index = line % sets
-    else:
-        index = line & (sets - 1)
+    index = line % sets if sets & (sets - 1) else line & (sets - 1)
     cache = core // levels[level, lo.LV_CORES]
     first: int = levels[level, lo.LV_FIRST] + cache * levels[level, lo.LV_SIZE] + index * levels[level, lo.LV_WAYS]
     return first
@@ -42,7 +37,7 @@ def first_way(levels: Words, level: int, core: int, line: int) -> int:
 @lean_kernel
 def promote(entries: Words, first: int, ways: int, line: int) -> int:
     """Make a line the most recently used of its set; its entry as it was, or -1 where it is not there."""
-    entry = entries[first]
+    entry: int = entries[first]
     if entry >> 2 == line:
         return entry
     for way in range(1, ways):
@@ -58,7 +53,7 @@ def promote(entries: Words, first: int, ways: int, line: int) -> int:
 @lean_kernel
 def insert(entries: Words, first: int, ways: int, entry: int) -> int:
     """Put a new entry first in its set; the entry that leaves."""
-    leaving = entries[first + ways - 1]
+    leaving: int = entries[first + ways - 1]
     for way in range(ways - 1, 0, -1):
         entries[first + way] = entries[first + way - 1]
     entries[first] = entry
@@ -210,6 +205,7 @@ def fetch(
             return
         level += 1
     read_memory(cores, setting, ticks, events, issued, core, line, waits)
+    cores[core, lo.CO_LATENCY] += latency * waits
 
 
 @lean_kernel
@@ -288,12 +284,15 @@ def replay(records: Words, number: int, caches: tuple[Words, ...]) -> None:
     for r in range(number):
         core, write, cost = records[r, lo.RE_CORE], records[r, lo.RE_WRITE], records[r, lo.RE_COST]
         base, run = records[r, lo.RE_BASE], records[r, lo.RE_RUN]
-        last = np.int64(-1)
+        last = -1
         for _ in range(records[r, lo.RE_COUNT]):
             begin, end = base >> shift, (base + run - 1) >> shift
             base += records[r, lo.RE_STRIDE]
+            share = cost // (end - begin + 1) if cost and end > begin else 0
+            cores[core, lo.CO_CLOCK] += cost - share * (end - begin)
             for line in range(begin, end + 1):
-                cores[core, lo.CO_CLOCK] += cost
+                if line > begin:
+                    cores[core, lo.CO_CLOCK] += share
                 if line == last:
                     continue
                 last = line

@@ -62,7 +62,7 @@ RE_BASE = 2
 RE_RUN = 3  # bytes of one run
 RE_COUNT = 4  # runs
 RE_STRIDE = 5  # bytes between runs
-RE_COST = 6  # ticks per line
+RE_COST = 6  # ticks per run, spread over its lines
 N_RECORD = 7
 
 # setting: what bounds the steps

@@ -25,7 +25,7 @@ def find_stream(levels: Words, streams: Words, setting: Words, level: int, core:
     row = levels[level, lo.LV_STREAM] + core // levels[level, lo.LV_CORES] * count
     page = line >> setting[lo.SE_PAGE_SHIFT]
     setting[lo.SE_TIME] += 1
-    oldest = row
+    oldest: int = row
     for s in range(row, row + count):
         if streams[s, lo.ST_PAGE] == page:
             streams[s, lo.ST_USED] = setting[lo.SE_TIME]

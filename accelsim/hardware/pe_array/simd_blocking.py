@@ -1,8 +1,8 @@
 """Block sizes of matrix products on SIMD cores, chosen from the cache sizes as BLIS and oneDNN choose them.
 
-A tile of ``mr x nr`` sums fills the vector registers, a sliver of ``kc x nr`` half of the first cache, a packed block of
-``mc x kc`` half of the second, a panel of ``kc x nc`` half of the last (Low et al., "Analytical modeling is enough for
-high-performance BLIS", ACM TOMS 2016, without its fine print on associativity). With a shared memory the tiles are
+A tile of ``mr x nr`` sums fills the vector registers, a sliver of ``kc x nr`` half of the first cache, a packed block
+of ``mc x kc`` half of the second, a panel of ``kc x nc`` half of the last (Low et al., "Analytical modeling is enough
+for high-performance BLIS", ACM TOMS 2016, without its fine print on associativity). With a shared memory the tiles are
 square and as large as the lanes' registers allow, unless smaller ones keep more cores busy, and k comes in slices of a
 cache line per pixel (as in CUTLASS).
 """

@@ -3,8 +3,7 @@
 `run_packed` is a matrix product as BLIS and oneDNN block it: a block of ``mc x kc`` of the first operand is gathered
 (``im2col`` where it is a convolution) into a packed buffer of its core that stays in the second cache, slivers of
 ``kc x nr`` of the second one stay in the first cache while the panels of the packed block stream past them, and
-``mr x nr`` sums stay in registers. `run_staged` is the product as CUTLASS blocks it on a GPU: the tiles of both operands
-are copied into a memory shared by the lanes of a core, and only these copies pass the caches.
+``mr x nr`` sums stay in registers.
 
 Loops emit records of `accelsim.hardware.cache.layout`; a full batch of them is replayed by the caches at once.
 """
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 BATCH = 1 << 13
 """Records that are replayed at once."""
 
-_SPARE = 64
+SPARE = 64
 """Records that may be emitted between two looks at how full the batch is."""
 
 # grid: the pixels of the first operand
@@ -101,12 +100,6 @@ def emit(
     return number + 1
 
 
-@lean_kernel
-def lines_of(base: int, run: int, shift: int) -> int:
-    """Lines that a run of bytes touches."""
-    return ((base + run - 1) >> shift) - (base >> shift) + 1
-
-
 @kernel
 def gather(
     records: Words,
@@ -125,7 +118,6 @@ def gather(
     `copy` holds bytes per vector, instructions per vector copied and instructions per cycle.
     """
     width, out_width = grid[GR_WIDTH], grid[GR_OUT_WIDTH]
-    shift = caches[5][lo.SE_LINE_SHIFT]
     pixel = begin
     while pixel < end:
         row = pixel // out_width
@@ -150,12 +142,12 @@ def gather(
                     base = place + low * segments[s, SG_PIXEL]
                     vectors = -(-run // copy[0])
                     issued = vectors * copy[1]
-                    cost = issued * lo.TICKS // (copy[2] * lines_of(base, run, shift))
+                    cost = issued * lo.TICKS // copy[2]
                     tally[TA_INSTRUCTIONS] += issued * count
                     tally[TA_LOADS] += vectors * count
                     tally[TA_STORES] += vectors * count
                     number = emit(records, number, core, 0, base, run, count, stride * segments[s, SG_PIXEL], cost)
-                    if number + _SPARE > records.shape[0]:
+                    if number + SPARE > records.shape[0]:
                         replay(records, number, caches)
                         number = 0
                 col += count
@@ -190,7 +182,6 @@ def multiply(
     rows: int,
     cols: int,
     depth: int,
-    shift: int,
     tally: Words,
 ) -> int:
     """Multiply a packed panel with a sliver: both come in by turns, a few hundred elements of k at a time."""
@@ -205,12 +196,12 @@ def multiply(
         if product[PR_WEIGHT_ROW]:
             base = sliver + low * product[PR_WEIGHT_ROW]
             run = max(cols * product[PR_WEIGHT_BITS] // 8, 1)
-            cost = share // ((high - low) * lines_of(base, run, shift))
+            cost = share // (high - low)
             number = emit(records, number, core, 0, base, run, high - low, product[PR_WEIGHT_ROW], cost)
         else:
             base = sliver + cols * low * product[PR_WEIGHT_BITS] // 8
             run = max(cols * (high - low) * product[PR_WEIGHT_BITS] // 8, 1)
-            number = emit(records, number, core, 0, base, run, 1, 0, share // lines_of(base, run, shift))
+            number = emit(records, number, core, 0, base, run, 1, 0, share)
     return number
 
 
@@ -224,21 +215,21 @@ def update_sums(
     filters: int,
     rows: int,
     cols: int,
-    first: bool,
-    last: bool,
+    first: int,
+    last: int,
     tally: Words,
 ) -> int:
     """Take up the partial sums of a tile unless they begin here, and store them, or the results where they end here."""
     vectors = rows * -(-cols // product[PR_LANES])
+    cost = vectors // rows * lo.TICKS // product[PR_ISSUE]
     base = product[PR_SUM] + pixel * product[PR_SUM_ROW] + filters * product[PR_SUM_BITS] // 8
     run = max(cols * product[PR_SUM_BITS] // 8, 1)
     if not first:
-        number = emit(records, number, core, 0, base, run, rows, product[PR_SUM_ROW], 0)
+        number = emit(records, number, core, 0, base, run, rows, product[PR_SUM_ROW], cost)
         tally[TA_INSTRUCTIONS] += vectors
         tally[TA_LOADS] += vectors
     tally[TA_INSTRUCTIONS] += vectors
     tally[TA_STORES] += vectors
-    cost = vectors * lo.TICKS // (product[PR_ISSUE] * rows)
     if last:
         base = product[PR_OFMAP] + pixel * product[PR_OFMAP_ROW] + filters * product[PR_OFMAP_BITS] // 8
         run = max(cols * product[PR_OFMAP_BITS] // 8, 1)
@@ -281,21 +272,18 @@ def run_packed(
     caches
         As `replay` takes them.
     """
-    cores, shift = caches[4].shape[0], caches[5][lo.SE_LINE_SHIFT]
+    cores = caches[4].shape[0]
     m, n, mr, nr, mc, nc = product[PR_M], product[PR_N], product[PR_MR], product[PR_NR], product[PR_MC], product[PR_NC]
-    by_filters = product[PR_SPLIT_N] == 1
     last_slice = slices.shape[0] - 1
-    longest = m if by_filters else -(-(-(-m // mr)) // cores) * mr
-    slivers = -(-min(nc, n) // nr)
     number = 0
     for first_filter in range(0, n, nc):
         filters = min(nc, n - first_filter)
         for k in range(last_slice + 1):
-            begin, depth = slices[k, 0], slices[k, 1]
-            for wave in range(0, longest, mc):
+            depth = slices[k, 1]
+            begins, ends = own_pixels(product, cores - 1, cores, 0, m)  # no core has more than the last
+            for wave in range(0, ends - begins, mc):
                 for core in range(cores):
-                    low, high = (0, m) if by_filters else share_of(m, mr, core, cores)
-                    low, high = low + wave, min(low + wave + mc, high)
+                    low, high = own_pixels(product, core, cores, wave, mc)
                     if low >= high:
                         continue
                     used = segments[slices[k, 2] : slices[k, 3]]
@@ -303,198 +291,50 @@ def run_packed(
                     packed = product[PR_PACK] + core * product[PR_PACK_SIZE]
                     run = (high - low) * depth * product[PR_IFMAP_BITS] // 8
                     number = emit(records, number, core, 1, packed, run, 1, 0, 0)
-                for j in range(slivers):
+                for j in range(0, filters, nr):
                     for core in range(cores):
-                        low, high = (0, m) if by_filters else share_of(m, mr, core, cores)
-                        low, high = low + wave, min(low + wave + mc, high)
-                        sliver, end = j * nr, filters
-                        if by_filters:
-                            own, end = share_of(filters, nr, core, cores)
-                            sliver += own
-                        if sliver >= end:
-                            continue
-                        cols = min(nr, end - sliver)
+                        low, high = own_pixels(product, core, cores, wave, mc)
+                        sliver, cols = own_filters(product, filters, j, core, cores)
                         sliver += first_filter
-                        place = product[PR_WEIGHT] + (begin * n + sliver * depth) * product[PR_WEIGHT_BITS] // 8
-                        if product[PR_WEIGHT_ROW]:
-                            place = product[PR_WEIGHT] + begin * product[PR_WEIGHT_ROW]
-                            place += sliver * product[PR_WEIGHT_BITS] // 8
-                        for pixel in range(low, high, mr):
+                        place = sliver_place(product, slices[k, 0], depth, sliver)
+                        for pixel in range(low, high if cols > 0 else low, mr):
                             rows = min(mr, high - pixel)
                             packed = product[PR_PACK] + core * product[PR_PACK_SIZE]
                             packed += (pixel - low) * depth * product[PR_IFMAP_BITS] // 8
-                            if number + _SPARE + depth * 2 > records.shape[0]:
+                            if number + SPARE + depth * 2 > records.shape[0]:
                                 replay(records, number, caches)
                                 number = 0
-                            number = multiply(
-                                records, number, core, product, packed, place, rows, cols, depth, shift, tally
-                            )  # fmt: skip
+                            number = multiply(records, number, core, product, packed, place, rows, cols, depth, tally)
+                            first, last = int(k == 0), int(k == last_slice)
                             number = update_sums(
-                                records, number, core, product, pixel, sliver, rows, cols, k == 0, k == last_slice, tally
+                                records, number, core, product, pixel, sliver, rows, cols, first, last, tally
                             )  # fmt: skip
     replay(records, number, caches)
 
 
-@kernel
-def run_staged(
-    product: Words,
-    grid: Words,
-    segments: Words,
-    slices: Words,
-    copy: Words,
-    records: Words,
-    tally: Words,
-    caches: tuple[Words, ...],
-) -> None:
-    """Run a product tile by tile: ``mc x nc`` results per core at a time, k in slices through the shared memory.
-
-    Neighbouring cores take tiles of neighbouring pixels and the same filters. Arguments as `run_packed` takes them.
-    """
-    cores, shift = caches[4].shape[0], caches[5][lo.SE_LINE_SHIFT]
-    m, n, mc, nc = product[PR_M], product[PR_N], product[PR_MC], product[PR_NC]
-    rows_of_tiles = -(-m // mc)
-    tiles = rows_of_tiles * -(-n // nc)
-    number = 0
-    for wave in range(0, tiles, cores):
-        for k in range(slices.shape[0]):
-            begin, depth = slices[k, 0], slices[k, 1]
-            for core in range(min(cores, tiles - wave)):
-                pixel, filters = (wave + core) % rows_of_tiles * mc, (wave + core) // rows_of_tiles * nc
-                rows, cols = min(mc, m - pixel), min(nc, n - filters)
-                used = segments[slices[k, 2] : slices[k, 3]]
-                number = gather(records, number, core, pixel, pixel + rows, grid, used, copy, tally, caches)
-                place = product[PR_WEIGHT] + (begin * n + filters * depth) * product[PR_WEIGHT_BITS] // 8
-                run, count = cols * depth * product[PR_WEIGHT_BITS] // 8, 1
-                if product[PR_WEIGHT_ROW]:
-                    place = product[PR_WEIGHT] + begin * product[PR_WEIGHT_ROW] + filters * product[PR_WEIGHT_BITS] // 8
-                    run, count = cols * product[PR_WEIGHT_BITS] // 8, depth
-                staged = rows * depth * product[PR_IFMAP_BITS] // 8 + run * count
-                tally[TA_SHARED] += staged + warp_bytes(product, rows, cols, depth)
-                ticks = staged_ticks(product, rows, cols, depth, tally)
-                run = max(run, 1)
-                cost = ticks // (count * lines_of(place, run, shift))
-                number = emit(records, number, core, 0, place, run, count, product[PR_WEIGHT_ROW], cost)
-                if number + _SPARE > records.shape[0]:
-                    replay(records, number, caches)
-                    number = 0
-                if k == slices.shape[0] - 1:
-                    number = update_sums(
-                        records, number, core, product, pixel, filters, rows, cols, True, True, tally  # noqa: FBT003
-                    )  # fmt: skip
-    replay(records, number, caches)
+@lean_kernel
+def own_pixels(product: Words, core: int, cores: int, wave: int, most: int) -> tuple[int, int]:
+    """Up to `most` pixels of a core, `wave` pixels into its share: of all where the cores share the filters."""
+    low, high = 0, product[PR_M]
+    if not product[PR_SPLIT_N]:
+        low, high = share_of(high, product[PR_MR], core, cores)
+    return low + wave, min(low + wave + most, high)
 
 
 @lean_kernel
-def staged_ticks(product: Words, rows: int, cols: int, depth: int, tally: Words) -> int:
-    """Time of a tile whose lanes hold 8 x 8 sums each and load 8 + 8 operands per element of k, four at a time."""
-    groups = -(-depth // product[PR_GROUP])
-    vectors = -(-rows * cols // product[PR_LANES])
-    macs = groups * vectors
-    loads = -(-macs // 16)
-    issued = macs * product[PR_MAC_ISSUE] + loads
-    tally[TA_INSTRUCTIONS] += issued
-    ticks: int = max(
-        macs * product[PR_MAC_TICKS], issued * lo.TICKS // product[PR_ISSUE], loads * lo.TICKS // product[PR_LOADS]
-    )
-    return ticks
+def own_filters(product: Words, filters: int, j: int, core: int, cores: int) -> tuple[int, int]:
+    """First filter, and number of filters, of the sliver that is `j` filters into a core's share of a panel."""
+    low, high = 0, filters
+    if product[PR_SPLIT_N]:
+        low, high = share_of(filters, product[PR_NR], core, cores)
+    return low + j, min(product[PR_NR], high - low - j)
 
 
 @lean_kernel
-def warp_bytes(product: Words, rows: int, cols: int, depth: int) -> int:
-    """Bytes read from the shared memory: per vector of lanes, 4 x 8 of them, 32 + 64 operands for 64 sums per lane."""
-    warps = -(-rows * cols // (64 * product[PR_LANES]))
-    return warps * depth * 96 * max(product[PR_IFMAP_BITS], 8) // 8
-
-
-@kernel
-def run_windows(
-    rows: Words,
-    kernel_rows: int,
-    row_stride: int,
-    dilation: int,
-    top: int,
-    height: int,
-    inputs: Words,
-    output: Words,
-    cost: int,
-    records: Words,
-    caches: tuple[Words, ...],
-) -> None:
-    """Slide a window over a map, row by row; the cores share the output rows.
-
-    Parameters
-    ----------
-    rows
-        Output rows of one image, and images.
-    kernel_rows, row_stride, dilation, top, height
-        The window along the rows, and the input rows of an image.
-    inputs
-        Per part of the input its address and the bytes of one row.
-    output
-        Address, and bytes of one row.
-    cost
-        Ticks per line that is read.
-    records, caches
-        As `run_packed` takes them.
-    """
-    cores = caches[4].shape[0]
-    out_rows, total = rows[0], rows[0] * rows[1]
-    number = 0
-    for turn in range(-(-total // cores)):
-        for core in range(cores):
-            row = total * core // cores + turn
-            if row >= total * (core + 1) // cores:
-                continue
-            image, out_row = row // out_rows, row % out_rows
-            for tap in range(kernel_rows):
-                in_row = out_row * row_stride - top + tap * dilation
-                if in_row < 0 or in_row >= height:
-                    continue
-                for part in range(inputs.shape[0]):
-                    base = inputs[part, 0] + (image * height + in_row) * inputs[part, 1]
-                    number = emit(records, number, core, 0, base, inputs[part, 1], 1, 0, cost)
-                    if number + _SPARE > records.shape[0]:
-                        replay(records, number, caches)
-                        number = 0
-            number = emit(records, number, core, 1, output[0] + row * output[1], output[1], 1, 0, 0)
-    replay(records, number, caches)
-
-
-@kernel
-def run_stream(
-    inputs: Words, output: Words, chunk: int, cost: int, records: Words, caches: tuple[Words, ...]
-) -> None:
-    """Read maps from end to end and write one, a chunk at a time; the cores share it.
-
-    Parameters
-    ----------
-    inputs
-        Per map its address and its bytes.
-    output
-        Address and bytes of what is written.
-    chunk
-        Bytes of the largest map per turn of a core.
-    cost
-        Ticks per line, read or written.
-    records, caches
-        As `run_packed` takes them.
-    """
-    cores = caches[4].shape[0]
-    largest = output[1]
-    for part in range(inputs.shape[0]):
-        largest = max(largest, inputs[part, 1])
-    turns = -(-largest // (chunk * cores))
-    pieces = turns * cores
-    number = 0
-    for turn in range(turns):
-        for core in range(cores):
-            piece = core * turns + turn
-            for part in range(inputs.shape[0]):
-                low, high = inputs[part, 1] * piece // pieces, inputs[part, 1] * (piece + 1) // pieces
-                number = emit(records, number, core, 0, inputs[part, 0] + low, high - low, 1, 0, cost)
-                if number + _SPARE > records.shape[0]:
-                    replay(records, number, caches)
-                    number = 0
-            low, high = output[1] * piece // pieces, output[1] * (piece + 1) // pieces
-            number = emit(records, number, core, 1, output[0] + low, high - low, 1, 0, cost)
-    replay(records, number, caches)
+def sliver_place(product: Words, begin: int, depth: int, sliver: int) -> int:
+    """Address of a sliver of the second operand, which lies slice by slice and sliver by sliver unless in rows."""
+    bits = product[PR_WEIGHT_BITS]
+    place: int = product[PR_WEIGHT] + (begin * product[PR_N] + sliver * depth) * bits // 8
+    if product[PR_WEIGHT_ROW]:
+        place = product[PR_WEIGHT] + begin * product[PR_WEIGHT_ROW] + sliver * bits // 8
+    return place

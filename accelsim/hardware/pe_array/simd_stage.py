@@ -12,12 +12,14 @@ from accelsim.hardware.pe_array import simd_loops as loops
 from accelsim.hardware.pe_array.simd import SHARED_MEMORY
 from accelsim.hardware.pe_array.simd_blocking import LANE_BITS, packed_blocking, staged_blocking
 from accelsim.hardware.pe_array.simd_product import BlockedProduct
+from accelsim.hardware.pe_array.simd_staged import run_staged
 from accelsim.hardware.pe_array.simd_steps import StageSteps, merge_cores
+from accelsim.hardware.pe_array.simd_streams import run_stream, run_windows
 from accelsim.mapping.array_costs import PLAIN
 from accelsim.mapping.cached_network import row_bytes
 from accelsim.mapping.stages import channels_of
 from accelsim.mapping.tile_graph import Activity, StageTiles
-from accelsim.units import BITS_PER_BYTE, bits_to_bytes, ceil_div
+from accelsim.units import BITS_PER_BYTE, BYTES_PER_KIB, bits_to_bytes, ceil_div
 from accelsim.workload.operators import Conv, Pool, Softmax
 
 if TYPE_CHECKING:
@@ -164,7 +166,7 @@ class SimdRun:
 
     def _matrix_program(self, stage: CachedStage) -> StageProgram:
         product = self._product(stage)
-        run = loops.run_packed if self._config.shared_memory_kib is None else loops.run_staged
+        run = loops.run_packed if self._config.shared_memory_kib is None else run_staged
         copy = np.array([self._config.vector_bits // BITS_PER_BYTE, COPY_INSTRUCTIONS, self._config.issue_width])
 
         def program(caches: Caches, tally: lo.Words) -> None:
@@ -190,16 +192,15 @@ class SimdRun:
         output = np.array([stage.output, grid.out_width * row_bytes(stage)])
         macs = stage.dims.macs if stage.dims else 0
         operations = macs or stage.vector_operations
-        line = self._config.line_bytes
-        lines = int(sum(ceil_div(int(size), line) for size in inputs[:, 1])) * window.kernel[0] * int(rows.prod())
+        runs = len(inputs) * window.kernel[0] * int(rows.prod())
         vectors = self._vectors(operations)
         per_cycle = self._peak(stage) if macs else self._lanes
-        cost = self._cost(operations / per_cycle, vectors, lines)
+        cost = self._cost(operations / per_cycle, vectors, runs)
         fixed = (window.kernel[0], window.stride[0], window.dilation[0], window.padding[0], grid.height)
 
         def program(caches: Caches, tally: lo.Words) -> None:
             self._count_vectors(tally, vectors, ceil_div(int(output[1] * rows.prod()), self._vector_bytes))
-            loops.run_windows(rows, *fixed, inputs, output, cost, self._records, caches)
+            run_windows(rows, *fixed, inputs, output, cost, self._records, caches)
 
         return StageProgram(program, macs, {"loops": "windows"})
 
@@ -209,16 +210,16 @@ class SimdRun:
         inputs = np.array(sorted(parts), np.int64)
         elements = int(np.prod(stage.output_shape))
         output = np.array([stage.output, bits_to_bytes(elements * stage.ofmap_bits)])
-        lines = sum(ceil_div(int(size), self._config.line_bytes) for size in (*inputs[:, 1], output[1]))
+        kibs = (int(inputs[:, 1].sum()) + int(output[1])) / BYTES_PER_KIB
         operations = max(stage.vector_operations, elements)
         vectors = self._vectors(operations)
         passes = 2 if isinstance(stage.operator, Softmax) else 1  # the sum has to be known before it divides
-        cost = self._cost(operations / self._lanes, vectors, lines * passes)
+        cost = self._cost(operations / self._lanes, vectors, kibs * passes)
 
         def program(caches: Caches, tally: lo.Words) -> None:
             self._count_vectors(tally, vectors, ceil_div(int(output[1]), self._vector_bytes))
             for _ in range(passes):
-                loops.run_stream(inputs, output, STREAM_CHUNK_BYTES, cost, self._records, caches)
+                run_stream(inputs, output, STREAM_CHUNK_BYTES, cost, self._records, caches)
 
         return StageProgram(program, 0, {"loops": "stream"})
 
@@ -234,18 +235,16 @@ class SimdRun:
         """Count one load and one operation per vector, and the stores."""
         tally[[loops.TA_INSTRUCTIONS, loops.TA_LOADS, loops.TA_STORES]] += 2 * vectors + stores, vectors, stores
 
-    def _cost(self, cycles: float, vectors: int, lines: int) -> int:
-        """Ticks per line of a stage that takes all cores so many cycles to compute, and a load per vector."""
+    def _cost(self, cycles: float, vectors: int, pieces: float) -> int:
+        """Ticks per piece of a stage that takes all cores so many cycles to compute, and a load per vector."""
         config = self._config
         issue = 2 * vectors / (config.cores * config.issue_width)
         loads = vectors / (config.cores * config.loads_per_cycle)
-        return round(max(cycles, issue, loads) * config.cores * lo.TICKS / max(lines, 1))
+        return round(max(cycles, issue, loads) * config.cores * lo.TICKS / pieces)
 
     # -- accounts ------------------------------------------------------------------------------------------------
 
-    def _activity(
-        self, stage: CachedStage, program: StageProgram, traffic: MemoryTraffic, tally: lo.Words
-    ) -> Activity:
+    def _activity(self, stage: CachedStage, program: StageProgram, traffic: MemoryTraffic, tally: lo.Words) -> Activity:
         """Accesses of every level: vectors at the first, lines at the others; a line that comes in is written."""
         config = self._config
         line, vector = config.line_bytes * BITS_PER_BYTE, config.vector_bits

@@ -62,9 +62,7 @@ def merge_cores(traffic: MemoryTraffic) -> CacheSteps:
     return CacheSteps(cycles, merged)
 
 
-def line_pattern(
-    events: NDArray[np.int64], line_bytes: int
-) -> tuple[NDArray[np.int64], AddressPattern]:
+def line_pattern(events: NDArray[np.int64], line_bytes: int) -> tuple[NDArray[np.int64], AddressPattern]:
     """Steps that touch the memory, and the lines of each; lines in a row are one run."""
     lines, step = events[:, lo.EV_LINE], events[:, lo.EV_STEP]
     if not len(lines):

@@ -15,7 +15,7 @@ LINE = 64
 def misses(number: int, outstanding: Outstanding, cycles: int = 1, latency: int = 0) -> MemoryTraffic:
     """A core that misses a line every so many cycles."""
     records = np.zeros((1, lo.N_RECORD), np.int64)
-    records[0, [lo.RE_RUN, lo.RE_COUNT, lo.RE_COST]] = number * LINE, 1, cycles * lo.TICKS
+    records[0, [lo.RE_RUN, lo.RE_COUNT, lo.RE_COST]] = number * LINE, 1, number * cycles * lo.TICKS
     level = CacheLevel("l", 8, 2, latency_cycles=latency)
     return Hierarchy([level], 1, LINE, 4096, outstanding).replay(records)
 
@@ -44,7 +44,7 @@ def test_answers_of_lower_caches_occupy_the_miss_registers() -> None:
     levels = [CacheLevel("l1", 1, 1, latency_cycles=2), CacheLevel("l2", 64, 8, latency_cycles=40)]
     hierarchy = Hierarchy(levels, 1, LINE, 4096, Outstanding(4, 8, window_cycles=8, latency_cycles=0))
     records = np.zeros((1, lo.N_RECORD), np.int64)
-    records[0, [lo.RE_RUN, lo.RE_COUNT, lo.RE_COST]] = 100 * LINE, 1, lo.TICKS
+    records[0, [lo.RE_RUN, lo.RE_COUNT, lo.RE_COST]] = 100 * LINE, 1, 100 * lo.TICKS
     hierarchy.replay(records)
     again = hierarchy.replay(records)
     assert not len(again.events)
