@@ -183,4 +183,5 @@ def test_more_than_fits_into_memory_is_dropped(monkeypatch: pytest.MonkeyPatch) 
     for number in range(5):
         problem: Any = number
         store[problem] = None
-    assert list(store) == [2, 3, 4]
+    left: list[Any] = list(store)
+    assert left == [2, 3, 4]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from spaces import write_space
@@ -13,7 +13,7 @@ from accelsim.cli import run_command
 if TYPE_CHECKING:
     from pathlib import Path
 
-GRID = {
+GRID: dict[str, Any] = {
     "sampler": "grid",
     "trials": None,
     "parameters": {"pe_array.rows": [4, 8], "pe_array.dataflow": ["WS", "OS"], "sram.scratchpad.capacity_kib": [1, 32]},
