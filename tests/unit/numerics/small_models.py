@@ -115,6 +115,25 @@ def joined() -> onnx.ModelProto:
     return model(nodes, constants)
 
 
+def gated() -> onnx.ModelProto:
+    """A decision in between that is no float, an exporter's constants as nodes, and a second output."""
+    nodes = [
+        node("Conv", ["image", "w1"], "c1", pads=[1, 1, 1, 1]),
+        node("Relu", ["c1"], "r1"),
+        node("GlobalAveragePool", ["r1"], "pooled"),
+        node("Constant", [], "half", value=numpy_helper.from_array(np.float32(0.45))),
+        node("Greater", ["pooled", "half"], "open"),
+        node("Cast", ["open"], "gate", to=TensorProto.FLOAT),
+        node("Mul", ["r1", "gate"], "kept"),
+        node("Constant", [], "shape", value=numpy_helper.from_array(np.array([-1, 5 * SIDE * SIDE]))),
+        node("Reshape", ["kept", "shape"], "flat"),
+        node("Gemm", ["flat", "w2"], "scores", transB=1),
+    ]
+    made = model(nodes, {"w1": weights(1, 5, CHANNELS, 3, 3), "w2": weights(2, CLASSES, 5 * SIDE * SIDE)})
+    made.graph.output.append(helper.make_tensor_value_info("gate", TensorProto.FLOAT, ["n", 5, 1, 1]))
+    return made
+
+
 def wide() -> onnx.ModelProto:
     """Linear layers of 650,000 weights, which fill eighty rows of a DRAM with eight bits each."""
     nodes = [
@@ -131,7 +150,7 @@ def wide() -> onnx.ModelProto:
 
 
 MODELS = {"plain": plain, "matmul": matmul, "flattened": flattened, "stored_as_integers": stored_as_integers,
-          "joined": joined}  # fmt: skip
+          "joined": joined, "gated": gated}  # fmt: skip
 
 
 def images(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:

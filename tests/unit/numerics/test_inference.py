@@ -86,7 +86,7 @@ def test_every_stage_with_weights_is_found(name: str) -> None:
     assert sorted(network.weights) == [stage.index for stage in convolutions]
     assert network.classifier.result not in network.maps
     roots = {root for stage in network.classifier.stages for root in stage.roots}
-    assert roots <= set(network.maps)
+    assert roots - {"open"} <= set(network.maps)  # which holds no floats
 
 
 def test_int8_stays_near_full_precision_and_int4_does_not() -> None:
