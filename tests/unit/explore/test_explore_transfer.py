@@ -28,7 +28,9 @@ def study(count: int, latency: Callable[[int, int, str], float], *, start: int =
 
 
 def slow(rows: int, cols: int, flow: str) -> float:
-    return 1e7 / float(rows * cols) ** 0.8 * (1.5 if flow == "WS" else 1.0) + 1e4 * float(rows / cols) ** 0.5
+    size: float = (rows * cols) ** 0.8
+    shape: float = (rows / cols) ** 0.5
+    return 1e7 / size * (1.5 if flow == "WS" else 1.0) + 1e4 * shape
 
 
 def test_a_device_that_is_a_constant_faster_is_predicted_from_few_points() -> None:
