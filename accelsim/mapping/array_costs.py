@@ -33,10 +33,13 @@ class StoredForm:
         In DRAM, and on the way from and to it.
     buffer_share
         In its on-chip buffer.
+    is_padded
+        Whether its elements are stored as they are, each tile with zeros behind it.
     """
 
     dram_share: float = 1.0
     buffer_share: float = 1.0
+    is_padded: bool = False
 
 
 PLAIN = StoredForm()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -171,14 +171,19 @@ class BlockSequence:
     @cached_property
     def weight_order(self) -> WeightOrder:
         """How the weights lie in DRAM, every element at its full width."""
-        dims, tiling = self.problem.dims, self.tiling
-        return WeightOrder(dims.groups, dims.n, dims.k, tiling.groups, tiling.n, tiling.k, self.problem.weight_bits)
+        dims, tiling, costs = self.problem.dims, self.tiling, self.problem.costs
+        order = WeightOrder(dims.groups, dims.n, dims.k, tiling.groups, tiling.n, tiling.k, self.problem.weight_bits)
+        tile_bits = costs.weight_tile_bits(self) if costs.weight_form.is_padded else None
+        if tile_bits is None:
+            return order
+        return replace(order, stored_bytes=tuple((-(-tile_bits.ravel() // BITS_PER_BYTE)).tolist()))
 
     @property
     def has_plain_weights(self) -> bool:
         """Whether weights lie in DRAM as `weight_order` says, and not in an encoding of the array's own."""
         costs = self.problem.costs
-        return costs.weight_form.dram_share == 1.0 and costs.weight_tile_bits(self) is None
+        form = costs.weight_form
+        return form.is_padded or (form.dram_share == 1.0 and costs.weight_tile_bits(self) is None)
 
     def stored_runs(self, operand: str, address: int) -> NDArray[np.void]:
         """Runs of weights or partial sums, which lie tile by tile from `address` on, each tile in one piece."""

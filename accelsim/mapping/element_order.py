@@ -89,6 +89,8 @@ class WeightOrder:
         The same of a whole tile; the last ones along each may be cut.
     bits
         Bits per element.
+    stored_bytes
+        Per tile the bytes that it takes where they are more than its elements need: the rest lies behind them.
     """
 
     groups: int
@@ -98,10 +100,13 @@ class WeightOrder:
     tile_n: int
     tile_k: int
     bits: int
+    stored_bytes: tuple[int, ...] | None = None
 
     @property
     def plainest(self) -> WeightOrder:
         """The order of the largest tiles in which every element lies where it lies in this one."""
+        if self.stored_bytes is not None:
+            return self
         row_bits = self.k * self.bits
         tile_n, tile_groups = self.tile_n, self.tile_groups
         if self.tile_k == self.k and tile_groups == 1 and tile_n * row_bits % BITS_PER_BYTE == 0:
@@ -113,6 +118,8 @@ class WeightOrder:
     @cached_property
     def tile_starts(self) -> NDArray[np.int64]:
         """First byte of each tile, shape (tiles along the groups, along n, along k), the end of the last one behind."""
+        if self.stored_bytes is not None:
+            return np.cumsum((0, *self.stored_bytes))
         elements = self._extents[0][:, None, None] * self._extents[1][:, None] * self._extents[2]
         return np.concatenate([[0], np.cumsum(-(-elements.ravel() * self.bits // BITS_PER_BYTE))])
 

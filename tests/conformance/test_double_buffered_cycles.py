@@ -230,6 +230,24 @@ def test_groups_share_tiles_along_their_diagonal(
     assert work.efficiency == pytest.approx(busy.sum() / (len(folds) * streaming.shape[1] * rows * cols))
 
 
+def test_padded_weights_keep_their_places_in_the_tiles() -> None:
+    """6 x 5 weights in blocks of 4 x 4 on a 4 x 4 array: every tile takes 16 bytes, its elements lie at its begin."""
+    layer = problem(array("WS", 4, 4, 8, whole=True), 3, 5, 6, (8, 8))
+    blocks = BlockSequence(layer, Tiling(("m", "n", "k"), 1, 3, 4, 4, (3, 3, 3)))
+    order = blocks.weight_order
+    assert blocks.has_plain_weights
+    assert order.tile_starts.tolist() == [0, 16, 32, 48, 64]
+    runs = blocks.stored_runs("weight", 1000)
+    assert sorted(runs["base"].tolist()) == [1000, 1016, 1032, 1048]
+    assert set(runs["run_bytes"].tolist()) == {16}
+    elements, _ = order.elements_at(np.arange(64) * 8)
+    held = [row * 5 + col for rows, cols in (((0, 4), (0, 4)), ((0, 4), (4, 5)), ((4, 6), (0, 4)), ((4, 6), (4, 5)))
+            for row in range(*rows) for col in range(*cols)]  # fmt: skip
+    assert sorted(elements[elements >= 0].tolist()) == sorted(held) == list(range(30))
+    assert elements[:16].tolist() == held[:16]
+    assert elements[16:32].tolist() == [4, 9, 14, 19] + [-1] * 12
+
+
 def test_convolution_with_groups_is_so_many_products() -> None:
     graph = chain("net", Tensor("x", (1, 4, 5, 5)), [("conv", Conv(6, Window((3, 3)), 2))])
     layer = simulate(on_ideal_memory(array("WS", 18, 3, 8)), graph).layer_results[0]

@@ -142,7 +142,7 @@ class DoubleBufferedCosts:
             return PLAIN
         weights = dims.groups * dims.n * dims.k
         padded = int(self.tiles(dims.groups, dims.k, dims.n)) * self.rows * self.cols
-        return PLAIN if padded == weights else StoredForm(dram_share=padded / weights)
+        return PLAIN if padded == weights else StoredForm(padded / weights, is_padded=True)
 
     def tiles(
         self, groups: NDArray[np.int64] | int, high: NDArray[np.int64] | int, wide: NDArray[np.int64] | int
