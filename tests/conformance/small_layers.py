@@ -15,12 +15,13 @@ from accelsim.mapping.blocks import BlockSequence
 from accelsim.mapping.footprint import pixel_grid
 from accelsim.mapping.tiling import ORDERS, BufferSpace, Tiling, TilingProblem
 from accelsim.workload.operand_data import OperandData
-from accelsim.workload.operators import Conv, Gemm, ShapeError, Window
+from accelsim.workload.operators import Conv, Gemm, MatMul, ShapeError, Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from accelsim.mapping.array_costs import BlockCosts
+    from accelsim.workload.operators import GemmDims
 
 Matrix = NDArray[np.int64]
 PLENTY_BITS = 2**40
@@ -117,11 +118,17 @@ def blocks_in_order(sequence: BlockSequence) -> Iterator[Block]:
 
 def sequence_of(small: SmallLayer, costs: BlockCosts, tiling: Tiling) -> BlockSequence:
     """The layer cut into blocks."""
-    layer = small.layer
+    return sequence_of_layer(small.layer, costs, tiling)
+
+
+def sequence_of_layer(layer: ArrayLayer, costs: BlockCosts, tiling: Tiling) -> BlockSequence:
+    """A layer cut into blocks, in buffers that hold all of it."""
+    operator = layer.operator
+    assert not isinstance(operator, MatMul)
     problem = TilingProblem(
         dims=layer.dims,
-        taps=small.taps,
-        grid=pixel_grid(layer.operator, (layer.ifmap_shape,)),
+        taps=int(np.prod(operator.window.kernel)) if isinstance(operator, Conv) else 1,
+        grid=pixel_grid(operator, (layer.ifmap_shape,)),
         costs=costs,
         ifmap_bits=layer.ifmap_bits,
         weight_bits=layer.weight_bits,
@@ -142,7 +149,11 @@ def sequence_of(small: SmallLayer, costs: BlockCosts, tiling: Tiling) -> BlockSe
 
 def whole(small: SmallLayer) -> Tiling:
     """All of a layer as one block."""
-    dims = small.layer.dims
+    return whole_of(small.layer.dims)
+
+
+def whole_of(dims: GemmDims) -> Tiling:
+    """All of a product as one block."""
     return Tiling(ORDERS[0], dims.groups, dims.m, dims.n, dims.k, (3, 3, 3))
 
 

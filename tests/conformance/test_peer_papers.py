@@ -1,0 +1,127 @@
+"""DianNao, Cambricon-X, Stripes and Pragmatic against what their own papers report, stated as found.
+
+Nothing in the models was set to meet these figures. Each test states what was published beside what comes out, and
+holds the latter to within 3 %, so that a change that moves it is seen. Densities and essential bits are recalled from
+tables that the papers print (see the descriptions of the workloads); where a figure is far off, the reason stands here
+as far as it is known. What is compared is the time of the arrays, each layer in buffers that hold all of it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+from small_layers import sequence_of_layer, whole_of
+
+from accelsim.config.loader import load_hardware
+from accelsim.hardware.pe_array import build_array
+from accelsim.mapping.array_costs import ArrayLayer
+from accelsim.workload.loader import load_workload
+from accelsim.workload.operators import Conv, Gemm
+
+NETWORKS = ("alexnet", "googlenet", "vgg19")
+
+
+@cache
+def layer_times(hardware: str, workload: str, *changes: str) -> dict[str, tuple[str, float]]:
+    """Per layer its kind, and the time of the array in cycles of a gigahertz."""
+    config, graph = load_hardware(hardware, changes), load_workload(workload)
+    array, precision = build_array(config), config.precision
+    times = {}
+    for layer in graph.layers:
+        operator, dims = layer.operator, graph.gemm_dims(layer)
+        if dims is None or not isinstance(operator, Conv | Gemm):
+            continue
+        seen = ArrayLayer(
+            name=layer.name,
+            operator=operator,
+            ifmap_shape=graph.input_shapes(layer)[0],
+            ofmap_shape=graph.tensors[layer.output].shape,
+            dims=dims,
+            ifmap_bits=precision.ifmap_bits,
+            weight_bits=precision.weight_bits,
+            ofmap_bits=precision.ofmap_bits,
+            psum_bits=precision.psum_bits,
+            ifmap=graph.annotations.of_tensor(layer.inputs[0]),
+            weight=graph.annotations.of_tensor(layer.weight),
+        )
+        cycles = int(sequence_of_layer(seen, array.costs(seen), whole_of(dims)).work.cycles.sum())
+        times[layer.name] = (operator.op, cycles * 1_000 / config.pe_array.clock_mhz)
+    return times
+
+
+def array_time(hardware: str, workload: str, ops: tuple[str, ...], *changes: str) -> float:
+    """Time of the array on the layers of some kinds."""
+    return sum(time for op, time in layer_times(hardware, workload, *changes).values() if op in ops)
+
+
+def geometric_mean(values: list[float]) -> float:
+    return float(np.exp(np.mean(np.log(values))))
+
+
+def speedups(hardware: str, baseline: str, *changes: str) -> list[float]:
+    """On the convolutions of the networks whose essential bits are known."""
+    return [
+        array_time(baseline, f"{name}_essential_bits", ("conv",))
+        / array_time(hardware, f"{name}_essential_bits", ("conv",), *changes)
+        for name in NETWORKS
+    ]
+
+
+def test_diannao_reaches_its_operations_per_second() -> None:
+    """Published 452 GOP/s (ASPLOS 2014, recalled); 502 is the peak with an addition for every multiplication."""
+    array = load_hardware("diannao").pe_array
+    assert 2 * array.elements * array.clock_mhz / 1_000 == pytest.approx(501.8, rel=0.001)
+    macs = 2 * 128 * 27 * 27 * 48 * 25  # AlexNet's conv2, two groups
+    assert 2 * macs / layer_times("diannao", "alexnet")["conv2"][1] == pytest.approx(501.7, rel=0.001)
+
+
+@pytest.mark.parametrize(
+    ("workload", "ops", "found"),
+    [
+        ("alexnet_pruned", ("conv", "gemm"), 3.53),
+        ("alexnet_pruned", ("conv",), 3.43),
+        ("alexnet_pruned", ("gemm",), 7.58),
+        ("vgg16_pruned", ("conv", "gemm"), 2.85),
+        ("vgg16_pruned", ("gemm",), 14.75),
+    ],
+)
+def test_cambricon_x_over_diannao(workload: str, ops: tuple[str, ...], found: float) -> None:
+    """Published: 7.23 times as fast on average over sparse networks (MICRO 2016), which is not reached.
+
+    Convolutions with a third of their weights gain some three times at most on as many multipliers; only the first
+    layers gain more, for DianNao leaves 13 of its 16 inputs idle there. Fully connected layers with 4 to 9 % of their
+    weights lie beyond the published mean. How the paper weighs its layers and networks is not known here.
+    """
+    times = [array_time(name, workload, ops) for name in ("diannao", "cambricon_x")]
+    assert times[0] / times[1] == pytest.approx(found, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ((), 2.41),  # published 2.6: two-bit first stage, columns wait for each other
+        (("pe_array.column_registers=1",), 3.12),  # published 3.1: one synapse set register
+        (("pe_array.first_stage_bits=4",), 2.43),  # single-stage shifting: published about the same as two bits
+        (("pe_array.first_stage_bits=0",), 1.83),
+    ],
+)
+def test_pragmatic_over_dadiannao(changes: tuple[str, ...], found: float) -> None:
+    """Published: 2.6 times as fast on convolutions, 3.1 times with column synchronisation (means of six networks)."""
+    assert geometric_mean(speedups("bit_pragmatic", "dadiannao", *changes)) == pytest.approx(found, rel=0.03)
+
+
+def test_pragmatic_over_stripes() -> None:
+    """Published: 1.4 times as fast. Here 1.47."""
+    assert geometric_mean(speedups("bit_pragmatic", "stripes")) == pytest.approx(1.47, rel=0.03)
+
+
+def test_equalised_peers_have_the_buffers_and_the_bandwidth_of_smartexchange() -> None:
+    reference = load_hardware("smartexchange")
+    for name, elements in (("diannao_1k", 1024), ("cambricon_x_1k", 1024), ("bit_pragmatic_8k", 8192)):
+        peer = load_hardware(name)
+        assert peer.pe_array.elements == elements
+        assert peer.pe_array.clock_mhz == reference.pe_array.clock_mhz
+        for part in ("sram", "dram", "precision", "vector_unit", "energy", "mapping"):
+            assert getattr(peer, part) == getattr(reference, part)
