@@ -22,9 +22,10 @@ def region_of(size_bytes: int, first_byte: int = 0) -> CellRegion:
 
 def as_words(cells: np.ndarray, access: int, word_bytes: int = 1) -> np.ndarray:
     """Cells of bytes as cells of words of several bytes."""
-    wide = [(name, kind) for name, kind in WEAK_CELL_DTYPE.descr if name not in {"byte", "factor"}]
-    made = np.zeros(len(cells), [("element", "i8"), ("access", "i8"), *wide])
-    for name, _ in wide:
+    names = [name for name in WEAK_CELL_DTYPE.names or () if name not in {"byte", "factor"}]
+    kinds = [(name, WEAK_CELL_DTYPE[name]) for name in names]
+    made = np.zeros(len(cells), [("element", np.dtype("i8")), ("access", np.dtype("i8")), *kinds])
+    for name in names:
         made[name] = cells[name]
     made["element"] = cells["byte"] // word_bytes
     made["bit"] += (8 * (cells["byte"] % word_bytes)).astype(np.uint8)
@@ -52,7 +53,7 @@ def test_listed_cells_flip_the_bits_that_are_drawn_for_bytes(kind: str, first: i
 def test_words_of_more_bytes_flip_as_their_bytes_do(dtype: type) -> None:
     data = np.random.default_rng(0).integers(0, 256, 4096).astype(np.uint8)
     model, region = model_at_rate("uniform", 0.05), region_of(4096)
-    words = data.view(dtype)[None].copy()
+    words: np.ndarray = data.view(dtype)[None].copy()
     cells = as_words(weak_cells(model, region, seed=1), 4, words.itemsize)
     flip_words(words, cells, np.uint64(1), 0, 1, 5, NO_TOUCH)
     assert np.array_equal(words[0].view(np.uint8), data ^ draw_flips(model, region, data, seed=1, access=4))

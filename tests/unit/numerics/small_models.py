@@ -121,7 +121,7 @@ def gated() -> onnx.ModelProto:
         node("Conv", ["image", "w1"], "c1", pads=[1, 1, 1, 1]),
         node("Relu", ["c1"], "r1"),
         node("GlobalAveragePool", ["r1"], "pooled"),
-        node("Constant", [], "half", value=numpy_helper.from_array(np.float32(0.45))),
+        node("Constant", [], "half", value=numpy_helper.from_array(np.array(0.45, np.float32))),
         node("Greater", ["pooled", "half"], "open"),
         node("Cast", ["open"], "gate", to=TensorProto.FLOAT),
         node("Mul", ["r1", "gate"], "kept"),
