@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from accelsim.errors import MappingError
 from accelsim.mapping.footprint import pixel_grid
 from accelsim.mapping.placement import Demand, Placement, place
 from accelsim.mapping.stages import channels_of
@@ -152,8 +153,14 @@ def map_cached_network(
     Raises
     ------
     MappingError
-        When the DRAM is too small.
+        When the DRAM is too small, or layers of the network may be skipped.
     """
+    if graph.annotations.skip is not None:
+        raise MappingError(
+            "layers that may be skipped run on machines with scratchpads alone",
+            where=graph.source or graph.name,
+            key="skip",
+        )
     tensors = TensorMemory(graph, hardware, machine)
     run = machine.begin(memory)
     scratch = {stage.index: run.scratch_bytes(_placed(tensors, stage, None)) for stage in tensors.stages}
