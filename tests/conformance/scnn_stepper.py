@@ -18,12 +18,10 @@ if TYPE_CHECKING:
 
 Place = tuple[int, int, int]
 """Group, output pixel and filter of a sum."""
-Entry = tuple[int, int, int, int] | None
-"""Value, then y and x of an activation, or group and filter with the shift in y and x of a weight; None for a filler."""
 
 
 def vectors(stream: list[tuple[int, object]], lanes: int, longest: int, *, sparse: bool) -> list[list[object]]:
-    """Pack (value, entry) pairs: zeros are counted, a run that is too long is cut by fillers."""
+    """Pack (value, entry) pairs, an entry being the value with its place: zeros are counted, long runs cut by fillers."""
     packed: list[object] = []
     zeros = 0
     for value, entry in stream:
@@ -199,7 +197,7 @@ class Stepper:
             yield from self._small_enough(rows, cols[half:])
 
     def _plane(self, block: Block, image: int, rows: range, cols: range) -> Iterator[tuple[int, int]]:
-        config, window, width = self.config, self._window, self.small.layer.ofmap_shape[3]
+        config, width = self.config, self.small.layer.ofmap_shape[3]
         high, wide = self._sums_of_tile(rows, cols)
         room = max(config.accumulators // (high * wide), 1)
         inputs, tile = (self._inputs(0, rows), self._inputs(1, cols)), self._tile(rows, cols)
@@ -228,7 +226,6 @@ class Stepper:
                     if y in rows and x in cols:
                         self.sums[group, (image * height + y) * width + x, filter_] += value
             yield compute, ceil_div(len(groups) * len(filters) * high * wide, config.drain_lanes)
-        assert window is self._window
 
     def _shared_filters(self, block: Block, room: int) -> Iterator[tuple[range, range]]:
         count = len(block.n)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,11 @@ from small_layers import SmallLayer, blocks_in_order, sequence_of, small_layers,
 from accelsim.config.model import validate
 from accelsim.errors import ConfigError
 from accelsim.hardware.pe_array.scnn import Scnn, ScnnConfig
-from accelsim.mapping.tiling import Tiling
+from accelsim.workload.operand_data import OperandData, OperandStatistics
 from accelsim.workload.operators import Conv, Gemm, Window
+
+if TYPE_CHECKING:
+    from accelsim.mapping.tiling import Tiling
 
 RANDOM = np.random.default_rng(2)
 
@@ -94,3 +98,59 @@ def test_layers_of_papers_in_small(
     weights = sparse(operator.weight_shape((shape,)), densities[1])
     small = SmallLayer(operator, sparse(shape, densities[0]), weights)
     compare(config(**keys), small, whole(small))
+
+
+@pytest.mark.parametrize(
+    ("shape", "operator", "densities"),
+    [
+        ((1, 48, 28, 28), Conv(64, Window((3, 3), (1, 1), (1, 1, 1, 1))), (0.4, 0.35)),
+        ((1, 96, 14, 14), Conv(96, Window((3, 3), (2, 2), (1, 1, 1, 1))), (0.6, 0.2)),
+        ((1, 256, 7, 7), Conv(256, Window((1, 1))), (0.3, 0.4)),
+        ((1, 6000), Gemm(256), (0.4, 0.1)),
+        ((8, 256), Gemm(320), (0.5, 0.05)),
+    ],
+)
+@pytest.mark.parametrize("known", ["ifmap", "weight", "neither"])
+def test_densities_say_what_tensors_of_them_say(
+    shape: tuple[int, ...], operator: Conv | Gemm, densities: tuple[float, float], known: str
+) -> None:
+    machine = config(pe_rows=8, pe_cols=8, map_lanes=4, weight_lanes=4)
+    small = SmallLayer(operator, sparse(shape, densities[0]), sparse(operator.weight_shape((shape,)), densities[1]))
+    stated = [OperandData(OperandStatistics(density=density), stated=True) for density in densities]
+    layer = small.layer
+    if known != "ifmap":
+        layer = replace(layer, ifmap=stated[0])
+    if known != "weight":
+        layer = replace(layer, weight=stated[1])
+    exact, drawn = (
+        sequence.problem.costs.work(sequence)
+        for sequence in (sequence_of(small, Scnn(machine).costs(one), whole(small)) for one in (small.layer, layer))
+    )
+    assert drawn.cycles.sum() == pytest.approx(exact.cycles.sum(), rel=0.06)
+    assert drawn.macs == pytest.approx(exact.macs, rel=0.05)
+    assert drawn.read_bits["ifmap"] == pytest.approx(exact.read_bits["ifmap"], rel=0.05)
+    assert drawn.read_bits["weight"] == pytest.approx(exact.read_bits["weight"], rel=0.05)
+    assert drawn.operations["crossbar_product"] == pytest.approx(exact.operations["crossbar_product"], rel=0.05)
+
+
+def test_queues_that_cannot_be_counted_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"bank_queue \+ map_lanes \* weight_lanes is 66"):
+        config(map_lanes=32, weight_lanes=2, bank_queue=2)
+    with pytest.raises(ConfigError, match="sparse"):
+        config(sparse=["psum"])
+
+
+def test_longer_queues_and_fifos_are_never_slower() -> None:
+    operator = Conv(24, Window((3, 3), (1, 1), (1, 1, 1, 1)))
+    small = SmallLayer(operator, sparse((1, 24, 12, 12), 0.5), sparse((24, 24, 3, 3), 0.5))
+
+    def cycles(**keys: int) -> int:
+        sequence = sequence_of(small, Scnn(config(**keys)).costs(small.layer), whole(small))
+        return int(sequence.problem.costs.work(sequence).cycles.sum())
+
+    queues = [cycles(bank_queue=depth) for depth in (0, 1, 2, 4, 8)]
+    fifos = [cycles(weight_fifo_vectors=depth) for depth in (1, 20, 50, 200, 0)]
+    assert queues == sorted(queues, reverse=True)
+    assert fifos == sorted(fifos, reverse=True)
+    assert queues[0] > 1.05 * queues[-1]
+    assert fifos[0] > fifos[-1]

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from accelsim.hardware.pe_array.scnn_planes import Span
 
 
+_DRAWN_CHANNELS, _MOST_DRAWN = 512, 64
+"""Channels that are drawn of a block at least, unless that takes more repetitions than the second figure."""
+
+
 @dataclass
 class BlockWork:
     """What a block takes; parts add up.
@@ -43,6 +47,10 @@ class BlockWork:
         Sums read from the accumulators at the ends of output-channel groups.
     busy
         Cycles in which each element multiplied.
+    drained
+        Cycle in which the last output-channel group but one, and the last, have left the accumulators.
+    draws
+        Number of the next draw.
     """
 
     busy: NDArray[np.float64]
@@ -53,6 +61,7 @@ class BlockWork:
     weight_entries: float = 0.0
     sums: float = 0.0
     drained: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    draws: int = 0
 
     def add_group(self, compute: float, drain: float) -> None:
         """Append an output-channel group; the one before the last has to have left the accumulators when it begins."""
@@ -69,10 +78,15 @@ class BlockWork:
         self.sums += other.sums
         self.busy += other.busy
 
+    def divided(self, times: int) -> BlockWork:
+        """Average of so many blocks."""
+        names = ("cycles", "pairs", "products", "map_entries", "weight_entries", "sums")
+        return BlockWork(self.busy / times, **{name: getattr(self, name) / times for name in names})
+
     @property
     def total_cycles(self) -> int:
         """Cycles until the last sum has left the accumulators."""
-        return int(np.ceil(max(self.cycles, self.drained[1]) - 1e-6))
+        return round(max(self.cycles, self.drained[1]))
 
 
 @dataclass(frozen=True)
@@ -112,11 +126,32 @@ class ScnnLayer:
         """What one block takes; blocks that cannot differ are worked out once."""
         key = self._key(block)
         if key not in self._known:
-            work = BlockWork(np.zeros(self.config.pes))
-            for pixels in self._pixel_parts(block):
-                self._add_part(work, block, pixels)
-            self._known[key] = work
+            times = self._repetitions(block)
+            works = [self._worked_out(block, number) for number in range(times)]
+            total = BlockWork(
+                np.zeros(self.config.pes), cycles=sum(max(work.cycles, work.drained[1]) for work in works)
+            )
+            for work in works:
+                total.include(work)
+            self._known[key] = total.divided(times)
         return self._known[key]
+
+    def _repetitions(self, block: Block) -> int:
+        """How often a block is drawn: one of few channels says little about all that are like it."""
+        known = [flags is not None for flags in (self.operands.map_flags, self.operands.weight_flags)]
+        dense = self.operands.density("ifmap") == self.operands.density("weight") == 1
+        if all(known) or dense:
+            return 1
+        begin, end = self._channel_span(block)
+        return min(ceil_div(_DRAWN_CHANNELS, (end - begin) * (block.groups[1] - block.groups[0])), _MOST_DRAWN)
+
+    def _worked_out(self, block: Block, number: int) -> BlockWork:
+        """The block, what is not known of it drawn for the `number`-th time."""
+        work = BlockWork(np.zeros(self.config.pes), draws=number << 32)
+        self._map_lists.clear()
+        for pixels in self._pixel_parts(block):
+            self._add_part(work, block, pixels)
+        return work
 
     def _key(self, block: Block) -> object:
         """What the work of a block depends on."""
@@ -174,8 +209,8 @@ class ScnnLayer:
             sums, acc_cols = pixels[1] - pixels[0], pixels[1] - pixels[0]
             passes = self._product_passes(block, max(config.accumulators // sums, 1))
         for groups, filters in passes:
-            maps = self._maps(block, groups, image, pixels, acc_cols)
-            weights = self._weights(block, groups, filters, acc_cols)
+            maps = self._maps(work, block, groups, image, pixels, acc_cols)
+            weights = self._weights(work, block, groups, filters, acc_cols)
             widest = int((filters[:, 1] - filters[:, 0]).max()) * (groups[1] - groups[0])
             compute = self._group(work, maps, weights, pixels, widest)
             work.map_entries += maps.entries * (1 if isinstance(pixels, Plane) else len(filters))
@@ -206,7 +241,9 @@ class ScnnLayer:
 
     # -- operands ------------------------------------------------------------------------------------------------------
 
-    def _maps(self, block: Block, groups: Span, image: int, pixels: Plane | Span, acc_cols: int) -> Lists:
+    def _maps(
+        self, work: BlockWork, block: Block, groups: Span, image: int, pixels: Plane | Span, acc_cols: int
+    ) -> Lists:
         """Activations of the channels of some groups."""
         key = (groups, image, block.reduction, pixels)
         if key not in self._map_lists:
@@ -214,7 +251,7 @@ class ScnnLayer:
                 self._map_lists.clear()
             flags = self.operands.map_flags
             if flags is None:
-                self._map_lists[key] = self._drawn_map(block, groups, pixels)
+                self._map_lists[key] = self._drawn_map(work, block, groups, pixels)
             else:
                 self._map_lists[key] = self._listed_map(flags, block, groups, image, pixels, acc_cols)
         return self._map_lists[key]
@@ -234,13 +271,13 @@ class ScnnLayer:
         chosen = np.ascontiguousarray(flags[groups[0], begin:end, :, pixels[0] : pixels[1]])
         return list_map(self.config, chosen, _row(pixels[1] - pixels[0]), acc_cols, (1, 1))
 
-    def _drawn_map(self, block: Block, groups: Span, pixels: Plane | Span) -> Lists:
+    def _drawn_map(self, work: BlockWork, block: Block, groups: Span, pixels: Plane | Span) -> Lists:
         begin, end = self._channel_span(block)
         trials = np.array([[pixels[1] - pixels[0]]]) if not isinstance(pixels, Plane) else pixels.activations
         shape = (len(trials), (groups[1] - groups[0]) * (end - begin), trials.shape[1])
-        return self._drawn(np.broadcast_to(trials[:, None], shape), "ifmap", self.config.map_lanes)
+        return self._drawn(work, np.broadcast_to(trials[:, None], shape), "ifmap", self.config.map_lanes)
 
-    def _weights(self, block: Block, groups: Span, filters: NDArray[np.int64], acc_cols: int) -> Lists:
+    def _weights(self, work: BlockWork, block: Block, groups: Span, filters: NDArray[np.int64], acc_cols: int) -> Lists:
         flags = self.operands.weight_flags
         if flags is not None:
             window = self.operands.window
@@ -251,7 +288,7 @@ class ScnnLayer:
         self._cut_taps(taps, block)
         widths = filters[:, 1] - filters[:, 0]
         trials = widths[:, None, None] * np.tile(taps, (groups[1] - groups[0], 1))
-        return self._drawn(trials, "weight", self.config.weight_lanes)
+        return self._drawn(work, trials, "weight", self.config.weight_lanes)
 
     def _cut_taps(self, taps: NDArray[np.int64], block: Block) -> None:
         """Leave out the taps of the first and the last channel that belong to other blocks."""
@@ -266,11 +303,11 @@ class ScnnLayer:
             phase += col * window.dilation[1] % window.stride[1]
             taps[element // size - first, phase] -= 1
 
-    def _drawn(self, trials: NDArray[np.int64], operand: str, lanes: int) -> Lists:
-        density, stream = self.operands.density(operand), 2 * (operand == "weight")
-        trials = np.ascontiguousarray(trials)
-        nonzeros = drawn_counts(trials, density, stream)
-        entries = with_placeholders(nonzeros, trials, density, self.config.longest_run, stream + 1)
+    def _drawn(self, work: BlockWork, trials: NDArray[np.int64], operand: str, lanes: int) -> Lists:
+        density, trials = self.operands.density(operand), np.ascontiguousarray(trials)
+        work.draws += 1
+        nonzeros = drawn_counts(trials, density, 2 * work.draws)
+        entries = with_placeholders(nonzeros, trials, density, self.config.longest_run, 2 * work.draws + 1)
         return Lists(-(-entries // lanes), int(entries.sum()), nonzeros)
 
     # -- cycles --------------------------------------------------------------------------------------------------------
