@@ -33,7 +33,9 @@ def test_point(benchmark: BenchmarkFixture, fidelity: str) -> None:
     proposals = fixed_points(space, POINTS if benchmark.enabled else 2)
     evaluate(task_of(space, proposals[0].point, fidelity))  # compile
     tasks = cycle([task_of(space, entry.point, fidelity) for entry in proposals[1:]])
-    outcome = benchmark.pedantic(lambda: evaluate(next(tasks)), rounds=len(proposals) - 1)
+    outcome = benchmark.pedantic(  # type: ignore[no-untyped-call]
+        lambda: evaluate(next(tasks)), rounds=len(proposals) - 1
+    )
     assert "metrics" in outcome
 
 
@@ -91,5 +93,5 @@ def test_two_workers_over_one(benchmark: BenchmarkFixture, tmp_path: Path) -> No
         return time.perf_counter() - begin
 
     alone = run(1)
-    together = benchmark.pedantic(run, args=(2,), rounds=1)
+    together = benchmark.pedantic(run, args=(2,), rounds=1)  # type: ignore[no-untyped-call]
     benchmark.extra_info["efficiency"] = round(alone / together, 3)
