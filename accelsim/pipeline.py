@@ -126,7 +126,7 @@ def simulate(
         else:
             simulation = run_stages(mapped.tiles, config, report)
         account = Account(config, table, dram.spec.device, mapped, simulation, errors, peak_gb_per_s)
-        return account.result(seed, with_profile=with_profile)
+        return account.result(seed, with_profile=with_profile and fidelity == "full")
 
     simulating = _part_of(progress, "simulation")
     skip = graph.annotations.skip
