@@ -21,7 +21,7 @@ Place = tuple[int, int, int]
 
 
 def vectors(stream: list[tuple[int, object]], lanes: int, longest: int, *, sparse: bool) -> list[list[object]]:
-    """Pack (value, entry) pairs, an entry being the value with its place: zeros are counted, long runs cut by fillers."""
+    """Pack (value, entry) pairs, an entry being the value with its place: zeros are counted, fillers cut long runs."""
     packed: list[object] = []
     zeros = 0
     for value, entry in stream:

@@ -27,7 +27,7 @@ WORKLOADS = resource_folder("workloads")
 
 def save_model(path: Path, *, quantised: bool = False, batch: int | str = "batch", weight: float | None = None) -> Path:
     weights = RANDOM.normal(size=(4, 2, 3, 3)).astype(np.float32) if weight is None else np.full((4, 2, 3, 3), weight)
-    stored = {"w": weights.astype(np.float32), "v": RANDOM.normal(size=(3, 4 * 16)).astype(np.float32)}
+    stored: dict[str, Any] = {"w": weights.astype(np.float32), "v": RANDOM.normal(size=(3, 4 * 16)).astype(np.float32)}
     nodes = [helper.make_node("Conv", ["x", "w"], ["c"], "c"), helper.make_node("Relu", ["c"], ["r"], "r")]
     last = "r"
     if quantised:
@@ -47,7 +47,7 @@ def save_model(path: Path, *, quantised: bool = False, batch: int | str = "batch
         "test",
         [helper.make_tensor_value_info("x", kind, (batch, 2, 6, 6))],
         [helper.make_tensor_value_info("y", kind, (batch, 3))],
-        [numpy_helper.from_array(value, name) for name, value in stored.items()],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     path.write_bytes(model.SerializeToString())
@@ -65,7 +65,8 @@ def samples(count: int = 5) -> Array:
 
 def plain_convolution(images: Array, weights: Array) -> Array:
     windows = np.lib.stride_tricks.sliding_window_view(images, (3, 3), axis=(2, 3))
-    return np.einsum("nchwrs,ocrs->nohw", windows, weights)
+    made: Array = np.einsum("nchwrs,ocrs->nohw", windows, weights)
+    return made
 
 
 def test_what_layers_read_and_keep_is_recorded(tmp_path: Path) -> None:

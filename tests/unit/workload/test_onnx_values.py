@@ -36,11 +36,12 @@ def floats(*shape: int) -> np.ndarray[Any, Any]:
 
 
 def rounded(weights: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    return np.rint(weights / (np.abs(weights).max() / np.float32(127))).astype(np.int8)
+    steps: np.ndarray[Any, Any] = np.rint(weights / (np.abs(weights).max() / np.float32(127)))
+    return steps.astype(np.int8)
 
 
-def tensor(values: np.ndarray[Any, Any], name: str) -> TensorProto:
-    return numpy_helper.from_array(values, name)
+def tensor(values: Any, name: str) -> TensorProto:  # noqa: ANN401 - an array or a number
+    return numpy_helper.from_array(np.asarray(values), name)
 
 
 def test_convolution_weights_are_rounded_with_one_scale(tmp_path: Path) -> None:
