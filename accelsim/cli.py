@@ -491,6 +491,39 @@ def tolerate(
     _print(lambda console: tolerance_summary(result, console.width, folder))
 
 
+@app.command()
+def study(
+    name: Annotated[
+        Literal["eden"], typer.Argument(help="eden: DRAM energy and speedup on the platforms of the paper.")
+    ],
+    *,
+    platform: Annotated[
+        list[str] | None, typer.Option(help="Platform whose name begins so; may be given again (default: all).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder (default: reports/studies/<name>).")] = None,
+    as_json: Json = False,
+) -> None:
+    """Repeat the evaluation of a paper: published figures beside simulated ones."""
+    from accelsim.report.run_folder import check_writable, write_text
+
+    folder = out or Path("reports") / "studies" / name
+    check_writable(folder)
+    from accelsim.report.eden_page import eden_summary, render_eden
+    from accelsim.report.progress import StageProgress
+    from accelsim.validation.eden_study import chosen_platforms, run_platform
+
+    with StageProgress() as progress:
+        results = [run_platform(entry, progress.update) for entry in chosen_platforms(platform or ())]
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {"study": name, "schema": 1, "platforms": [result.to_dict() for result in results]}
+    write_text(folder / f"{name}.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+    write_text(folder / "report.html", render_eden(results))
+    if as_json:
+        _print_json(document)
+        return
+    _print(lambda console: eden_summary(results, console.width, str(folder)))
+
+
 @app.command("record-activations")
 def record_activations(
     workload: Annotated[str, typer.Argument(metavar="WORKLOAD", help="ONNX file, or YAML file that names one.")],

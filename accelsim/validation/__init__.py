@@ -1,0 +1,1 @@
+"""Studies that set published figures beside simulated ones."""

@@ -1,0 +1,263 @@
+"""EDEN's evaluation again: DRAM energy saved and time gained by lower voltage and tRCD, platform by platform.
+
+Koppula et al., "EDEN", MICRO 2019, table 3 gives for each network what reductions keep its accuracy within 1 %; the
+platforms are those of tables 4 to 6. A network whose tolerance was measured with `accelsim tolerate` joins by the
+reductions whose bit-error rate it bears.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from accelsim.config.loader import load_hardware
+from accelsim.errors import InputError
+from accelsim.hardware.dram.bit_error_rate import rate_at_reduction
+from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.dram.error_tables import load_error_table
+from accelsim.pipeline import simulate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from accelsim.hardware.dram.error_tables import Axis, ErrorTable
+    from accelsim.result import RunResult
+
+LEAST_TRCD_PS = 2_500
+"""No row is open sooner than this, whatever a table says."""
+
+
+@dataclass(frozen=True)
+class Reductions:
+    """How far voltage and activation time are lowered, in volts and picoseconds."""
+
+    vdd_v: float
+    trcd_ps: int
+
+
+TABLE_3 = {
+    "fp32": {
+        "resnet101": Reductions(0.30, 5_500), "mobilenet_v2": Reductions(0.25, 1_000),
+        "vgg16": Reductions(0.35, 6_000), "densenet201": Reductions(0.25, 2_000),
+        "squeezenet1_1": Reductions(0.10, 1_000), "alexnet": Reductions(0.30, 4_500),
+        "yolov2": Reductions(0.35, 6_000), "yolov2_tiny": Reductions(0.30, 5_000),
+    },
+    "int8": {
+        "resnet101": Reductions(0.30, 5_500), "mobilenet_v2": Reductions(0.10, 1_000),
+        "vgg16": Reductions(0.35, 6_000), "densenet201": Reductions(0.25, 2_000),
+        "squeezenet1_1": Reductions(0.10, 1_000), "alexnet": Reductions(0.30, 4_500),
+        "yolov2": Reductions(0.30, 5_500), "yolov2_tiny": Reductions(0.30, 4_500),
+        "scalesim_alexnet": Reductions(0.30, 4_500), "scalesim_yolo_tiny": Reductions(0.30, 4_500),
+    },
+}  # fmt: skip
+"""Koppula et al., MICRO 2019, table 3, vendor A: reductions at the highest bit-error rate that costs under 1 %."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A machine of the paper, what it runs, and what the paper says of it.
+
+    Parameters
+    ----------
+    name, hardware, overrides
+        The machine.
+    workloads
+        Networks with their precisions.
+    energy_saving, speedup
+        Means of the paper, as shares; None where it prints none.
+    """
+
+    name: str
+    hardware: str
+    overrides: tuple[str, ...]
+    workloads: tuple[tuple[str, str], ...]
+    energy_saving: float | None
+    speedup: float | None
+
+
+_CPU_NETWORKS = ("yolov2_tiny", "yolov2", "resnet101", "vgg16", "squeezenet1_1", "densenet201")
+_SCALESIM = (("scalesim_yolo_tiny", "int8"), ("scalesim_alexnet", "int8"))
+_LPDDR3 = ("dram.device=LPDDR3_1600_4Gb_x32", "dram.channels=2", "dram.ranks=4")
+"""4 GB of LPDDR3-1600; how it is organised EDEN does not say (assumption)."""
+
+PLATFORMS = (
+    Platform("CPU", "eden_cpu", (), tuple(product(_CPU_NETWORKS, ("fp32", "int8"))), 0.21, 0.08),
+    Platform("GPU", "eden_gpu", (), tuple(product(("yolov2_tiny", "yolov2"), ("fp32", "int8"))), 0.37, 0.027),
+    Platform("Eyeriss, DDR4", "eden_eyeriss", (), _SCALESIM, 0.31, 0.0),
+    Platform("TPU, DDR4", "eden_tpu", (), _SCALESIM, 0.32, 0.0),
+    Platform("Eyeriss, LPDDR3", "eden_eyeriss", _LPDDR3, _SCALESIM, 0.21, 0.0),
+    Platform("TPU, LPDDR3", "eden_tpu", _LPDDR3, _SCALESIM, 0.21, 0.0),
+)
+"""Koppula et al., MICRO 2019, section 7: means over the networks, at less than 1 % of accuracy lost."""
+
+_INT8 = tuple(f"precision.{name}=8" for name in ("ifmap_bits", "weight_bits", "ofmap_bits"))
+VARIANTS = ("vdd", "trcd", "both")
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What a reduction is worth.
+
+    Parameters
+    ----------
+    energy_saving
+        Share of the DRAM's energy that is saved.
+    speedup
+        Latency before over latency after, less 1.
+    """
+
+    energy_saving: float
+    speedup: float
+
+
+@dataclass(frozen=True)
+class CaseResult:
+    """One network on one platform.
+
+    Parameters
+    ----------
+    platform, network, precision
+        What ran where.
+    vdd_reduction_v, trcd_reduction_ps
+        Reductions.
+    dram_energy_pj, latency_ns
+        Without any.
+    gains
+        By variant: voltage alone, tRCD alone, both.
+    """
+
+    platform: str
+    network: str
+    precision: str
+    vdd_reduction_v: float
+    trcd_reduction_ps: int
+    dram_energy_pj: float
+    latency_ns: float
+    gains: dict[str, Gain]
+
+
+@dataclass(frozen=True)
+class PlatformResult:
+    """All networks of one platform, and the means beside those of the paper."""
+
+    platform: str
+    cases: tuple[CaseResult, ...]
+    mean: dict[str, Gain]
+    published_energy_saving: float | None
+    published_speedup: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return asdict(self)
+
+
+def chosen_platforms(beginnings: Sequence[str]) -> tuple[Platform, ...]:
+    """Platforms whose names begin with one of some texts; all where none is given.
+
+    Raises
+    ------
+    InputError
+        When a text begins no name.
+    """
+    names = ", ".join(platform.name for platform in PLATFORMS)
+    for text in beginnings:
+        if not any(platform.name.lower().startswith(text.lower()) for platform in PLATFORMS):
+            raise InputError("is no platform of this study", where="--platform", value=text, allowed=names)
+    wanted = tuple(text.lower() for text in beginnings)
+    return tuple(platform for platform in PLATFORMS if not wanted or platform.name.lower().startswith(wanted))
+
+
+def run_platform(platform: Platform, progress: Callable[[str, float], None] | None = None) -> PlatformResult:
+    """Simulate all networks of a platform."""
+    cases = []
+    for number, (network, precision) in enumerate(platform.workloads):
+        if progress:
+            progress(f"{network} {precision} on {platform.name}", number / len(platform.workloads))
+        cases.append(run_case(platform, network, precision, TABLE_3[precision][network]))
+    return PlatformResult(
+        platform.name, tuple(cases), {variant: mean_gain(cases, variant) for variant in VARIANTS},
+        platform.energy_saving, platform.speedup,
+    )  # fmt: skip
+
+
+def run_case(platform: Platform, network: str, precision: str, reductions: Reductions) -> CaseResult:
+    """Simulate one network at the datasheet's operating point, and at those of the three variants."""
+    overrides = [*platform.overrides, *(_INT8 if precision == "int8" else ())]
+    config = load_hardware(platform.hardware, overrides)
+    dram = Dram(config.dram)
+    vdd_v = round(dram.spec.device.nominal_v - reductions.vdd_v, 6)
+    trcd_ps = max(dram.spec.timings[0]["RCD"] * dram.clock_ps - reductions.trcd_ps, LEAST_TRCD_PS)
+    points = {"vdd": f"vdd_v: {vdd_v}", "trcd": f"tRCD_ps: {trcd_ps}"}
+    points["both"] = f"{points['vdd']}, {points['trcd']}"
+
+    def run(point: str | None) -> RunResult:
+        lowered = f"dram.partitions=[{{name: lowered, operating_point: {{{point}}}}}]"
+        return simulate(config, network, overrides=[lowered] if point else [], accuracy=False)
+
+    base = run(None)
+    gains = {}
+    for variant in VARIANTS:
+        found = run(points[variant])
+        gains[variant] = Gain(
+            1 - found.totals.dram_energy_pj / base.totals.dram_energy_pj,
+            base.totals.latency_ns / found.totals.latency_ns - 1,
+        )
+    return CaseResult(
+        platform.name, network, precision, reductions.vdd_v, reductions.trcd_ps,
+        base.totals.dram_energy_pj, base.totals.latency_ns, gains,
+    )  # fmt: skip
+
+
+def mean_gain(cases: Iterable[CaseResult], variant: str) -> Gain:
+    """Geometric mean over the networks, of what is left of the energy and of the speedups, as the paper has it."""
+    left, faster, count = 1.0, 1.0, 0
+    for case in cases:
+        left *= 1 - case.gains[variant].energy_saving
+        faster *= 1 + case.gains[variant].speedup
+        count += 1
+    if not count:
+        raise InputError("has no networks", where="platform")
+    return Gain(1 - left ** (1 / count), faster ** (1 / count) - 1)
+
+
+def reductions_within(rate: float, table: str | ErrorTable, vendor: str | None = None) -> dict[str, Reductions]:
+    """Largest reductions of a table whose bit-error rate a network bears, alone and together.
+
+    Parameters
+    ----------
+    rate
+        Highest bit-error rate that the network tolerates.
+    table
+        Bit-error rates by operating point.
+    vendor
+        Vendor of the modules; may be left out where the table has one only.
+
+    Returns
+    -------
+    dict
+        By variant. Together they are the pair whose shares of the nominal values add up to the most.
+    """
+    known = load_error_table(table) if isinstance(table, str) else table
+    volts, times = _steps(known, "vdd_v", vendor), _steps(known, "trcd_ps", vendor)
+
+    def borne(vdd_v: float, trcd_ps: float) -> bool:
+        found = rate_at_reduction(known, vdd_reduction_v=vdd_v, trcd_reduction_ps=trcd_ps, vendor=vendor)
+        return found <= rate
+
+    nominal_v, nominal_ps = known.about.nominal.vdd_v or 1.0, known.about.nominal.trcd_ps or 1.0
+    pairs = [(vdd, time) for vdd, time in product(volts, times) if borne(vdd, time)]
+    best = max(pairs, key=lambda pair: pair[0] / nominal_v + pair[1] / nominal_ps)
+    return {
+        "vdd": Reductions(max(vdd for vdd in volts if borne(vdd, 0.0)), 0),
+        "trcd": Reductions(0.0, int(max(time for time in times if borne(0.0, time)))),
+        "both": Reductions(best[0], int(best[1])),
+    }
+
+
+def _steps(table: ErrorTable, axis: Axis, vendor: str | None) -> list[float]:
+    """Reductions that were measured on an axis, none included."""
+    maker = vendor or table.vendors[0]
+    nominal = getattr(table.about.nominal, axis)
+    points = table.curves.get((maker, axis, "any"), ())
+    return sorted({0.0, *(round(nominal - point.setting, 9) for point in points if point.setting < nominal)})

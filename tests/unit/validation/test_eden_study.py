@@ -1,0 +1,97 @@
+"""EDEN's evaluation: reductions that a rate allows, means, and one platform from end to end."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from accelsim.cli import run_command
+from accelsim.errors import InputError
+from accelsim.hardware.dram.bit_error_rate import rate_at_reduction
+from accelsim.validation.eden_study import (
+    PLATFORMS,
+    TABLE_3,
+    CaseResult,
+    Gain,
+    Platform,
+    Reductions,
+    chosen_platforms,
+    mean_gain,
+    reductions_within,
+    run_case,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("rate", [1e-9, 0.004, 0.005, 0.01, 0.03, 0.05])
+def test_reductions_are_the_largest_whose_errors_are_borne(rate: float) -> None:
+    found = reductions_within(rate, "eden_table3")
+    alone = found["vdd"], found["trcd"]
+    assert rate_at_reduction("eden_table3", vdd_reduction_v=alone[0].vdd_v) <= rate
+    assert rate_at_reduction("eden_table3", trcd_reduction_ps=alone[1].trcd_ps) <= rate
+    both = found["both"]
+    together = rate_at_reduction("eden_table3", vdd_reduction_v=both.vdd_v, trcd_reduction_ps=both.trcd_ps)
+    assert together <= rate
+    assert both.vdd_v <= alone[0].vdd_v
+    assert both.trcd_ps <= alone[1].trcd_ps
+
+
+def test_the_table_gives_back_the_reductions_that_it_was_made_from() -> None:
+    """Table 3: 4 % of errors at -0.30 V or -5.5 ns, 5 % at -0.35 V or -6.0 ns."""
+    assert reductions_within(0.04, "eden_table3")["vdd"] == Reductions(0.30, 0)
+    assert reductions_within(0.04, "eden_table3")["trcd"] == Reductions(0.0, 5_500)
+    assert reductions_within(0.05, "eden_table3")["vdd"] == Reductions(0.35, 0)
+
+
+def test_means_are_geometric_as_in_the_paper() -> None:
+    cases = [
+        CaseResult("p", "n", "int8", 0.1, 0, 1.0, 1.0, {"both": Gain(saving, speedup)})
+        for saving, speedup in ((0.5, 0.21), (0.02, 0.0))
+    ]
+    mean = mean_gain(cases, "both")
+    assert mean.energy_saving == pytest.approx(1 - (0.5 * 0.98) ** 0.5)
+    assert mean.speedup == pytest.approx(0.1)
+
+
+def test_every_platform_has_reductions_for_what_it_runs() -> None:
+    for platform in PLATFORMS:
+        for network, precision in platform.workloads:
+            assert network in TABLE_3[precision]
+
+
+def test_platforms_are_chosen_by_how_they_begin() -> None:
+    assert [entry.name for entry in chosen_platforms(["tpu"])] == ["TPU, DDR4", "TPU, LPDDR3"]
+    assert chosen_platforms([]) == PLATFORMS
+    with pytest.raises(InputError, match="'NPU': is no platform of this study; allowed: CPU, GPU"):
+        chosen_platforms(["NPU"])
+
+
+def test_energy_follows_the_voltage_in_proportion_on_a_device_with_one_rail_that_scales() -> None:
+    """Datasheet currents: 0.30 V of 1.2 V are a quarter of the energy, whatever is run."""
+    platform = Platform("small", "systolic_32x32", ("dram.device=DDR4_2400R_8Gb_x8",), (), None, None)
+    case = run_case(platform, "lenet5", "int8", Reductions(0.30, 4_500))
+    assert case.gains["vdd"].energy_saving == pytest.approx(0.25, abs=1e-3)
+    assert case.gains["vdd"].speedup == 0
+    assert case.gains["trcd"].speedup > 0
+    assert case.gains["both"].energy_saving >= case.gains["vdd"].energy_saving
+    nothing = run_case(platform, "lenet5", "int8", Reductions(0.0, 0))
+    assert all(gain == Gain(0.0, 0.0) for gain in nothing.gains.values())
+
+
+@pytest.mark.slow
+def test_the_study_writes_what_it_shows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["study", "eden", "--platform", "TPU", "--out", str(tmp_path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "eden.json").read_text("utf-8")) == document
+    ddr4, lpddr3 = document["platforms"]
+    assert ddr4["published_energy_saving"] == 0.32
+    # datasheet currents and one exponent: a quarter on DDR4, less where one of the rails is fixed
+    assert ddr4["mean"]["vdd"]["energy_saving"] == pytest.approx(0.25, abs=0.005)
+    assert 0.15 < lpddr3["mean"]["vdd"]["energy_saving"] < ddr4["mean"]["vdd"]["energy_saving"]
+    for platform in document["platforms"]:
+        assert abs(platform["mean"]["trcd"]["speedup"]) < 0.02  # double buffers hide the latency, as the paper says
+    assert "DRAM energy saved" in (tmp_path / "report.html").read_text("utf-8")
