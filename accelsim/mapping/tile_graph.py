@@ -196,6 +196,17 @@ class StepLoads:
     exposed_cycles: NDArray[np.int64]
     made_on_chip: bool = False
 
+    def shown(self, cycles: NDArray[np.int64]) -> int:
+        """Cycles in which an array waits for loads between its steps, where these last so many cycles each.
+
+        The first load is taken to be over when the stage begins, unless what it loads is made on chip until then.
+        """
+        loading = np.flatnonzero(self.lead_cycles)
+        begins = np.cumsum(cycles) - cycles
+        free = begins[loading[:-1]] + self.handover_cycles[loading[:-1]]
+        shown = np.maximum(self.lead_cycles[loading[1:]] - (begins[loading[1:]] - free), 0).sum()
+        return int(shown) + (int(self.lead_cycles[loading[0]]) if self.made_on_chip and len(loading) else 0)
+
 
 @dataclass(frozen=True)
 class StageTiles:
@@ -257,6 +268,27 @@ class StageTiles:
     loads: StepLoads | None = None
     drain_cycles: int = 0
     limits: tuple[StepLimit, ...] = ()
+
+    @property
+    def own_stalls(self) -> dict[str, int]:
+        """Cycles by cause that the stage waits even where all tiles are in their buffers as it begins.
+
+        The passing of results through the vector unit is left out, but for that of the last ones.
+        """
+        stalls: dict[str, int] = {}
+        cycles = self.compute_cycles
+        for limit in self.limits:
+            wider = np.maximum(cycles, limit.cycles)
+            stalls[limit.cause] = stalls.get(limit.cause, 0) + int((wider - cycles).sum()) + limit.latency_cycles
+            cycles = wider
+        drain = self.drain_cycles
+        passing = self.output.pass_cycles
+        if passing is not None and len(passing):
+            drain += int(passing[self.output.drain_order[-1]])
+        stalls["array_drain"] = drain
+        if self.loads is not None:
+            stalls[f"{self.loads.operand}_shift"] = int(self.loads.exposed_cycles.sum()) + self.loads.shown(cycles)
+        return {cause: count for cause, count in stalls.items() if count}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,11 @@ STALLS = {
     "ofmap_drain": GREEN,
     "cache_miss": ORANGE,
     "late_prefetch": VERMILLION,
+    "weight_shift": YELLOW,
+    "ifmap_shift": YELLOW,
+    "array_drain": SKY,
+    "buffer_bandwidth": GREY,
+    "interconnect": GREY,
 }
 COMPONENTS = {
     "pe_array": BLUE,
@@ -31,6 +36,8 @@ UNITS = {
     "PE array": COMPUTE,
     "vector unit": SKY,
     "ofmap drain": GREEN,
+    "weight shift": YELLOW,
+    "ifmap shift": YELLOW,
     "miss fetch": ORANGE,
     "prefetch fetch": VERMILLION,
 }

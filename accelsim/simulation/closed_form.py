@@ -56,15 +56,19 @@ def estimate_stages(stages: Sequence[StageTiles], hardware: HardwareConfig) -> S
     cycle = 0
     for number, stage in enumerate(stages):
         moved = _Traffic.of(stage, memory)
+        own = stage.own_stalls
         compute = int(stage.compute_cycles.sum())
+        if stage.loads is not None:
+            compute -= int(stage.loads.exposed_cycles.sum())
+        busy = compute + sum(own.values())
         dram = clock.cycle_at(pipe.time_ps(moved.bursts))
         begin = clock.cycle_at(pipe.time_ps(moved.first_bursts) + (pipe.latency_ps if moved.first_bursts else 0))
         end = clock.cycle_at(pipe.time_ps(moved.last_bursts)) if number == len(stages) - 1 else 0
-        stall = max(dram - compute, 0)
+        stall = max(dram - busy, 0)
         # the first tile is part of the traffic: where the DRAM is the longer of the two, it has been counted
         wait = max(begin - stall, 0) if moved.first_bursts else 0
-        causes = {moved.cause: stall + wait} if stall + wait else {}
-        cycle += compute + stall + wait
+        causes = own | ({moved.cause: stall + wait} if stall + wait else {})
+        cycle += busy + stall + wait
         timings.append(StageTiming(end_cycle=cycle, compute_cycles=compute, stalls=causes))
         traffic.append(moved)
         cycle_at_end = cycle + end
