@@ -493,9 +493,7 @@ def tolerate(
 
 @app.command()
 def study(
-    name: Annotated[
-        Literal["eden"], typer.Argument(help="eden: DRAM energy and speedup on the platforms of the paper.")
-    ],
+    name: Annotated[Literal["eden"], typer.Argument(help="eden: DRAM energy and speedup, by platform.")],
     *,
     platform: Annotated[
         list[str] | None, typer.Option(help="Platform whose name begins so; may be given again (default: all).")

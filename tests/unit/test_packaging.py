@@ -139,7 +139,7 @@ def test_readme_opens_with_the_two_commands() -> None:
 
 
 def test_the_machine_in_the_readme_is_one(tmp_path: Path) -> None:
-    (block,) = readme_blocks("yaml")
+    block = readme_blocks("yaml")[0]
     (tmp_path / "machine.yaml").write_text(block, "utf-8")
     config = load_hardware(tmp_path / "machine.yaml")
     assert list(config.sram) == ["global_buffer"]
@@ -148,5 +148,5 @@ def test_the_machine_in_the_readme_is_one(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_python_in_the_readme_runs(tmp_path: Path) -> None:
-    (block,) = readme_blocks("python")
+    block = next(block for block in readme_blocks("python") if " cycles, " in block)
     assert " cycles, " in run(sys.executable, "-c", block, folder=tmp_path)
