@@ -95,31 +95,31 @@ class SimdConfig(PeArrayConfig):
     def _is_consistent(self) -> Self:
         for name in ("line_bytes", "page_bytes", "vector_bits"):
             if getattr(self, name) & (getattr(self, name) - 1):
-                message = f"pe_array.{name} = {getattr(self, name)} is no power of two"
+                message = f"{name} = {getattr(self, name)} is no power of two"
                 raise ValueError(message)
         if self.page_bytes < self.line_bytes:
-            raise ValueError("pe_array.page_bytes is below pe_array.line_bytes")
+            raise ValueError("page_bytes is below line_bytes")
         for name, prices in (("macs_per_cycle", self.macs_per_cycle), ("mac_instructions", self.mac_instructions)):
             if max(prices) < self.operand_bits:
-                message = f"pe_array.{name} says nothing of operands of pe_array.operand_bits = {self.operand_bits}"
+                message = f"{name} says nothing of operands of operand_bits = {self.operand_bits}"
                 raise ValueError(message)
         shared = 1
         for name, cache in self.caches.items():
             if not cache.sets(self.line_bytes):
                 message = (
-                    f"pe_array.caches.{name}.capacity_kib = {cache.capacity_kib:g} is no whole number of sets of "
+                    f"caches.{name}.capacity_kib = {cache.capacity_kib:g} is no whole number of sets of "
                     f"{cache.associativity} lines of {self.line_bytes} bytes"
                 )
                 raise ValueError(message)
             if self.cores % cache.cores or cache.cores % shared:
                 message = (
-                    f"pe_array.caches.{name}.cores = {cache.cores} has to divide pe_array.cores = {self.cores} and to "
+                    f"caches.{name}.cores = {cache.cores} has to divide cores = {self.cores} and to "
                     f"be a multiple of the cores that share a cache of the level before"
                 )
                 raise ValueError(message)
             shared = cache.cores
         if SHARED_MEMORY in self.caches:
-            message = f"pe_array.caches.{SHARED_MEMORY} is the name of the memory that lanes share"
+            message = f"caches.{SHARED_MEMORY} is the name of the memory that lanes share"
             raise ValueError(message)
         return self
 
