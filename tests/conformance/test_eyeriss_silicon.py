@@ -167,3 +167,11 @@ def test_row_stationary_takes_less_energy_than_systolic_arrays_of_as_many_elemen
         parts = [layer for layer in result.layer_results if layer.name in TABLE]
         energies.append(sum(layer.energy_pj - layer.energy_by_component["leakage"] for layer in parts))
     assert 1.4 <= energies[1] / energies[0] <= 2.5
+
+
+@pytest.mark.slow
+def test_layouts_given_for_vgg16_fit_and_use_as_many_elements_as_the_chip() -> None:
+    """Active elements of the chip on VGG-16 (recalled): 156 where rows are 56 and more pixels, 168 below."""
+    result = simulate("eyeriss_vgg16", "vgg16", batch=3)
+    active = [layer.mapping["active_elements"] for layer in result.layer_results if layer.op == "conv"]
+    assert active == [156] * 7 + [168] * 6

@@ -13,8 +13,9 @@ from naive_blocks import walk_blocks
 from row_stationary_stepper import Counts, Layout, Machine, Problem, Ranges, step_block
 from tiling_cases import PLENTY_BITS, problem_of
 
+from accelsim.hardware.pe_array.row_stationary_account_kernel import WORK_DTYPE, account
 from accelsim.hardware.pe_array.row_stationary_costs import RowStationaryCosts
-from accelsim.hardware.pe_array.row_stationary_kernel import SHAPE_DTYPE, WORK_DTYPE, account
+from accelsim.hardware.pe_array.row_stationary_kernel import SHAPE_DTYPE
 from accelsim.hardware.pe_array.row_stationary_layer import RowGeometry
 from accelsim.mapping.array_costs import ArrayLayer
 from accelsim.mapping.blocks import BlockSequence

@@ -7,13 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.hardware.pe_array.row_stationary_kernel import (
-    GEOMETRY_DTYPE,
-    SHAPE_DTYPE,
-    WORK_DTYPE,
-    account,
-    estimate,
-)
+from accelsim.hardware.pe_array.row_stationary_account_kernel import WORK_DTYPE, account
+from accelsim.hardware.pe_array.row_stationary_kernel import GEOMETRY_DTYPE, SHAPE_DTYPE, estimate
 from accelsim.hardware.pe_array.row_stationary_layer import even_shares, nonzero_macs
 from accelsim.mapping.array_costs import PLAIN, ArrayWork, StoredForm
 from accelsim.mapping.dataflow import DIMS

@@ -69,25 +69,10 @@ SHAPE_DTYPE = np.dtype(
 """How a block is laid out: columns of a set; filters and channels of an element; sets for other channels, filters and
 groups; strips of rows; filter rows and taps that an element holds."""
 
-WORK_DTYPE = np.dtype(
-    [
-        ("cycles", "i8"),
-        ("passes", "i8"),
-        ("ifmap_words", "i8"),
-        ("weight_words", "i8"),
-        ("psum_words", "i8"),
-        ("filter_spad_writes", "i8"),
-        ("ifmap_spad_writes", "i8"),
-        ("psum_hops", "i8"),
-        ("psum_additions", "i8"),
-        ("element_passes", "i8"),
-    ]
-)
-"""What a block comes to: cycles, words on the networks, words written to spads, and elements with work over passes."""
-
 
 @kernel
-def _ceil(numerator, denominator):
+def ceil_div(numerator, denominator):
+    """Quotient, rounded up."""
     return -(-numerator // denominator)
 
 
@@ -126,11 +111,11 @@ def sets_that_fit(a, e, height):
     stacked = a["rows"] // height
     if e <= a["cols"]:
         return stacked * (a["cols"] // e)
-    return stacked // _ceil(e, a["cols"])
+    return stacked // ceil_div(e, a["cols"])
 
 
 @kernel
-def _part(index, total, size):
+def part_of(index, total, size):
     """How many parts of a size there are: the whole ones (0) and what is left over (1)."""
     if index == 0:
         return total // size, size
@@ -143,19 +128,19 @@ def window_cycles(a, block, shape, height, taps, p, q, filters, channels, groups
     """Cycles of a window by cause: multiply, sums in or out, its inputs, and inputs of a first window."""
     rows = input_rows(a, block, shape, height) * channels * groups
     multiply = p * q * taps
-    sums = _ceil(shape["e"] * filters * groups, a["psum_rate"])
-    following = _ceil(rows * fresh_columns(a, taps), a["ifmap_rate"])
-    first = _ceil(rows * taps, a["ifmap_rate"])
+    sums = ceil_div(shape["e"] * filters * groups, a["psum_rate"])
+    following = ceil_div(rows * fresh_columns(a, taps), a["ifmap_rate"])
+    first = ceil_div(rows * taps, a["ifmap_rate"])
     return multiply, sums, following, first
 
 
 @kernel
 def pass_cycles(a, block, shape, height, taps, filters, channels, groups):
     """Cycles of a pass: weights in, windows one after the other, sums of the last window out."""
-    p, q = _ceil(filters, shape["t"]), _ceil(channels, shape["r"])
+    p, q = ceil_div(filters, shape["t"]), ceil_div(channels, shape["r"])
     multiply, sums, following, first = window_cycles(a, block, shape, height, taps, p, q, filters, channels, groups)
     runs, width = block["images"] * shape["strips"], block["width"]
-    fill = _ceil(filters * channels * groups * height * taps, a["filter_rate"])
+    fill = ceil_div(filters * channels * groups * height * taps, a["filter_rate"])
     pace = max(multiply, sums)
     # a window begins when its inputs are there and the one before is over; the last one ends after the latest of these
     latest = 0
@@ -171,18 +156,18 @@ def block_cycles(a, block, shape):
     """Cycles of all passes of a block."""
     total = 0
     for ig in range(2):
-        g_count, groups = _part(ig, block["groups"], shape["g"])
+        g_count, groups = part_of(ig, block["groups"], shape["g"])
         for i_f in range(2):
-            f_count, filters = _part(i_f, block["filters"], shape["p"] * shape["t"])
+            f_count, filters = part_of(i_f, block["filters"], shape["p"] * shape["t"])
             for ic in range(2):
-                c_count, channels = _part(ic, block["channels"], shape["q"] * shape["r"])
+                c_count, channels = part_of(ic, block["channels"], shape["q"] * shape["r"])
                 outer = g_count * f_count * c_count
                 if outer == 0:
                     continue
                 for ih in range(2):
-                    h_count, height = _part(ih, block["height"], shape["height"])
+                    h_count, height = part_of(ih, block["height"], shape["height"])
                     for it in range(2):
-                        t_count, taps = _part(it, block["taps"], shape["taps"])
+                        t_count, taps = part_of(it, block["taps"], shape["taps"])
                         count = outer * h_count * t_count
                         if count:
                             total += count * pass_cycles(a, block, shape, height, taps, filters, channels, groups)
@@ -192,8 +177,8 @@ def block_cycles(a, block, shape):
 @kernel
 def _traffic(a, block, shape):
     """Words on the input and sum networks of a whole block, to tell layouts of equal cycles apart."""
-    f_chunks = _ceil(block["filters"], shape["p"] * shape["t"])
-    c_chunks = _ceil(block["channels"], shape["q"] * shape["r"])
+    f_chunks = ceil_div(block["filters"], shape["p"] * shape["t"])
+    c_chunks = ceil_div(block["channels"], shape["q"] * shape["r"])
     rows = input_rows(a, block, shape, shape["height"]) * shape["strips"]
     return block["channels"] * rows * block["width"] * f_chunks + 2 * block["pixels"] * block["filters"] * c_chunks
 
@@ -201,12 +186,12 @@ def _traffic(a, block, shape):
 @kernel
 def _fold(a, block, shape):
     """What follows from the block alone: filter rows and taps of an element, columns of a set, strips of rows."""
-    shape["height"] = _ceil(block["height"], _ceil(block["height"], a["rows"]))
+    shape["height"] = ceil_div(block["height"], ceil_div(block["height"], a["rows"]))
     most_taps = min(a["ifmap_spad"], a["filter_spad"])
-    shape["taps"] = _ceil(block["taps"], _ceil(block["taps"], most_taps))
+    shape["taps"] = ceil_div(block["taps"], ceil_div(block["taps"], most_taps))
     widest = a["rows"] // shape["height"] * a["cols"]
-    shape["strips"] = _ceil(block["rows"], widest)
-    shape["e"] = _ceil(block["rows"], shape["strips"])
+    shape["strips"] = ceil_div(block["rows"], widest)
+    shape["e"] = ceil_div(block["rows"], shape["strips"])
 
 
 @kernel
@@ -224,20 +209,20 @@ def _even_share(total, most):
     for share in range(min(total, most), most // 2, -1):
         if total % share == 0:
             return share
-    return _ceil(total, _ceil(total, most))
+    return ceil_div(total, ceil_div(total, most))
 
 
 @kernel
 def _lay_out(a, block, shape, r, most_q, sets):
     """Fill in p, q, t, g for `r` sets of other channels: as much in an element as its spads hold, in even parts."""
     channels, filters = block["channels"], block["filters"]
-    q = min(most_q, _ceil(channels, r))
-    q = _ceil(channels, _ceil(channels, q * r) * r)
+    q = min(most_q, ceil_div(channels, r))
+    q = ceil_div(channels, ceil_div(channels, q * r) * r)
     most_p = min(a["psum_spad"], a["filter_spad"] // (q * shape["taps"]))
     t = min(sets // r, filters)
     together = _even_share(filters, most_p * t)
-    p = _ceil(together, t)
-    shape["p"], shape["q"], shape["r"], shape["t"] = p, q, r, _ceil(together, p)
+    p = ceil_div(together, t)
+    shape["p"], shape["q"], shape["r"], shape["t"] = p, q, r, ceil_div(together, p)
     shape["g"] = max(min(block["groups"], sets // (r * shape["t"])), 1)
 
 
@@ -254,12 +239,12 @@ def choose_shape(a, block, shape, trial):
     best, best_words, last = -1, -1, 0
     chunks = 1
     while last != 1:
-        r = _ceil(block["channels"], spad_q * chunks)
+        r = ceil_div(block["channels"], spad_q * chunks)
         chunks += 1
         if r > sets or r == last:
             continue
         last = r
-        for most_q in (spad_q, _ceil(spad_q, 2)):
+        for most_q in (spad_q, ceil_div(spad_q, 2)):
             _lay_out(a, block, trial, r, most_q, sets)
             cycles, words = block_cycles(a, block, trial), _traffic(a, block, trial)
             if best < 0 or cycles < best or (cycles == best and words < best_words):
@@ -276,61 +261,3 @@ def estimate(record, blocks, cycles):
     shapes = np.zeros(2, SHAPE_DTYPE)
     for index in range(len(blocks)):
         cycles[index] = choose_shape(a, blocks[index], shapes[0], shapes[1])
-
-
-@kernel
-def _account(a, block, shape, work, count, height, taps, filters, channels, groups):
-    """Add the traffic of `count` equal passes."""
-    runs = block["images"] * shape["strips"]
-    q = _ceil(channels, shape["r"])
-    t, r = _ceil(filters, _ceil(filters, shape["t"])), _ceil(channels, q)
-    rows = input_rows(a, block, shape, height)
-    columns = runs * (taps + (block["width"] - 1) * fresh_columns(a, taps))
-    weights = filters * channels * groups * height * taps
-    sums = block["pixels"] * filters * groups
-    work["passes"] += count
-    work["ifmap_words"] += count * rows * columns * channels * groups
-    work["weight_words"] += count * weights
-    work["psum_words"] += count * sums
-    work["filter_spad_writes"] += count * weights * shape["e"]
-    work["ifmap_spad_writes"] += count * shape["e"] * height * columns * channels * t * groups
-    work["psum_hops"] += count * sums * (height * r - 1)
-    work["psum_additions"] += count * sums * height * r
-    work["element_passes"] += count * height * shape["e"] * r * t * groups
-
-
-@kernel
-def _mark_busy(a, block, shape, busy, repeats, height, taps, filters, channels, groups):
-    """Add the multiply cycles of `repeats` equal passes to the elements that their sets lie on."""
-    p, q = _ceil(filters, shape["t"]), _ceil(channels, shape["r"])
-    cycles = float(repeats * block["images"] * shape["strips"] * block["width"] * p * q * taps)
-    segments = _ceil(shape["e"], a["cols"])
-    beside = max(a["cols"] // shape["e"], 1)
-    for number in range(_ceil(filters, p) * _ceil(channels, q) * groups):
-        for segment in range(segments):
-            slot = number * segments + segment if segments > 1 else number // beside
-            left = 0 if segments > 1 else number % beside * shape["e"]
-            width = min(a["cols"], shape["e"] - segment * a["cols"])
-            for row in range(slot * height, (slot + 1) * height):
-                for col in range(left, left + width):
-                    busy[row, col] += cycles
-
-
-@kernel
-def account(record, blocks, repeats, works, shapes, busy):
-    """Work and layout of every block; `busy` gathers the multiply cycles of each element, blocks counted `repeats`."""
-    a = record[0]
-    trial = np.zeros(1, SHAPE_DTYPE)
-    for index in range(len(blocks)):
-        block, work, shape = blocks[index], works[index], shapes[index]
-        work["cycles"] = choose_shape(a, block, shape, trial[0])
-        for part in range(32):
-            g_count, groups = _part(part & 1, block["groups"], shape["g"])
-            f_count, filters = _part(part >> 1 & 1, block["filters"], shape["p"] * shape["t"])
-            c_count, channels = _part(part >> 2 & 1, block["channels"], shape["q"] * shape["r"])
-            h_count, height = _part(part >> 3 & 1, block["height"], shape["height"])
-            t_count, taps = _part(part >> 4, block["taps"], shape["taps"])
-            count = g_count * f_count * c_count * h_count * t_count
-            if count:
-                _account(a, block, shape, work, count, height, taps, filters, channels, groups)
-                _mark_busy(a, block, shape, busy, repeats[index] * count, height, taps, filters, channels, groups)
