@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.layer_tiler import TilingSolutions
     from accelsim.mapping.network import NetworkMapping
+    from accelsim.numerics.run_accuracy import CleanAccuracies
     from accelsim.result import RunResult
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.image_files import LabelledImages
@@ -53,6 +54,7 @@ def simulate(
     progress: Callable[[str, float], None] | None = None,
     solutions: TilingSolutions | None = None,
     fidelity: Literal["full", "estimate"] = "full",
+    clean_accuracies: CleanAccuracies | None = None,
 ) -> RunResult:
     """Simulate a network on a machine.
 
@@ -79,6 +81,8 @@ def simulate(
     fidelity
         ``full`` simulates; ``estimate`` computes a closed form of the same mapping, which is quicker and knows nothing
         of what events decide.
+    clean_accuracies
+        Accuracies without errors that are known from before; those that are measured are added.
 
     Returns
     -------
@@ -137,7 +141,8 @@ def simulate(
         return result
     from accelsim.numerics.run_accuracy import measure_run
 
-    return replace(result, accuracy=measure_run(mapping, errors, images, request, _part_of(progress, "accuracy")))
+    measuring = _part_of(progress, "accuracy")
+    return replace(result, accuracy=measure_run(mapping, errors, images, request, measuring, clean_accuracies))
 
 
 def _accuracy_request(accuracy: bool | AccuracyRequest | None, data: str | Path | None) -> AccuracyRequest:  # noqa: FBT001

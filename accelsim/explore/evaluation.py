@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from accelsim.config.model import validate
 from accelsim.config.schema import HardwareConfig
 from accelsim.errors import AccelsimError, ConfigError, InputError
+from accelsim.explore.accuracy_store import AccuracyStore
 from accelsim.explore.cache import StageCache
 from accelsim.explore.metrics import run_metrics
 from accelsim.explore.tiling_store import TilingStore
@@ -70,7 +71,7 @@ def run_point(task: Mapping[str, Any]) -> list[RunResult]:
     """
     config = validate(HardwareConfig, task["machine"], "the point", ConfigError)
     cache = task.get("cache")
-    solutions = _tilings(cache["folder"], cache["limit_bytes"]) if cache else _tilings(None, 0)
+    place = (cache["folder"], cache["limit_bytes"]) if cache else (None, 0)
     return [
         simulate(
             config,
@@ -79,7 +80,8 @@ def run_point(task: Mapping[str, Any]) -> list[RunResult]:
             seed=task["seed"],
             accuracy=task["accuracy"],
             fidelity=task["fidelity"],
-            solutions=solutions,
+            solutions=_tilings(*place),
+            clean_accuracies=_accuracies(*place),
         )
         for name in task["workloads"]
     ]
@@ -97,6 +99,11 @@ def _stamp(name: str) -> tuple[int, int] | None:
     except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=4)
+def _accuracies(folder: str | None, limit_bytes: int) -> AccuracyStore:
+    return AccuracyStore(None if folder is None else StageCache(Path(folder), limit_bytes))
 
 
 @lru_cache(maxsize=32)

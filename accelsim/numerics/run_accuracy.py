@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from accelsim.errors import InputError
 from accelsim.numerics.accuracy import check_images, count_plain, measure_accuracy
@@ -17,14 +20,18 @@ from accelsim.workload.image_files import LabelledImages, read_labelled_images
 from accelsim.workload.onnx_reader import parse_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
     from pathlib import Path
 
     from accelsim.hardware.dram.read_errors import ReadErrors
     from accelsim.mapping.network import NetworkMapping
+    from accelsim.numerics.accuracy import Accuracy
     from accelsim.numerics.accuracy_request import AccuracyRequest
     from accelsim.numerics.stored_network import Arithmetic, StoredNetwork
     from accelsim.workload.graph import LayerGraph
+
+    CleanAccuracies = MutableMapping[str, AccuracyResult]
+    """Accuracies of networks on memories without errors, by what they follow from."""
 
 _CALIBRATION = 500  # images that scales and plausible ranges are learnt on
 
@@ -84,6 +91,7 @@ def measure_run(
     images: LabelledImages,
     request: AccuracyRequest,
     progress: Callable[[float], None] | None = None,
+    known: CleanAccuracies | None = None,
 ) -> AccuracyResult:
     """Measure the accuracy of a mapped network on a memory.
 
@@ -99,37 +107,66 @@ def measure_run(
         How to measure.
     progress
         Called with the share of the work that is done.
+    known
+        Accuracies without errors that are known from before, by what they follow from; those measured are added.
     """
+    faulty = errors is not None and any(part is not None for part in errors.models)
+    key = _clean_key(mapping, images, request) if known is not None else ""
+    clean = known.get(key) if known is not None else None
+    if clean is not None and not faulty:
+        return clean
     network = store_mapped(
         mapping, images, request.samples, half_floats=request.half_floats, arithmetic=request.arithmetic
     )
     classifier, samples = network.classifier, images.head(request.samples)
     check_images(classifier, samples)
-    baseline = count_plain(classifier, samples, request.threads)
-    measure = {"images_per_load": request.images_per_load, "threads": request.threads}
-    faulty = errors is not None and any(part is not None for part in errors.models)
-    clean = measure_accuracy(
-        network, samples, lambda _: None, threads=request.threads, progress=None if faulty else progress
-    )
-    found = clean
-    if faulty and errors is not None:
-        seeds = range(errors.seed, errors.seed + request.seeds)
+    if clean is None:
+        baseline = count_plain(classifier, samples, request.threads).top1
         found = measure_accuracy(
-            network, samples, lambda seed: PlacedFaults(mapping, replace(errors, seed=seed)), seeds,
-            correction=request.correction, progress=progress, **measure,
-        )  # fmt: skip
+            network, samples, lambda _: None, threads=request.threads, progress=None if faulty else progress
+        )
+        clean = _result(baseline, found.top1, found)
+        if known is not None:
+            known[key] = clean
+    if errors is None or not faulty:
+        return clean
+    seeds = range(errors.seed, errors.seed + request.seeds)
+    found = measure_accuracy(
+        network, samples, lambda seed: PlacedFaults(mapping, replace(errors, seed=seed)), seeds,
+        correction=request.correction, progress=progress, images_per_load=request.images_per_load,
+        threads=request.threads,
+    )  # fmt: skip
+    return _result(clean.baseline, clean.value, found)
+
+
+def _clean_key(mapping: NetworkMapping, images: LabelledImages, request: AccuracyRequest) -> str:
+    """Name what the accuracy of a network without errors follows from: its file, its number formats and the images."""
+    digest = hashlib.sha256()
+    model = mapping.graph.annotations.model
+    if model is not None:
+        digest.update(model.read_bytes())
+    for array in (images.images, images.labels):
+        digest.update(f"{array.dtype} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
+    weight_bits = [(stage, mapping.weights[stage].order.bits) for stage in sorted(mapping.weights)]
+    bits = sorted(mapping.bits_of.items()), weight_bits
+    how = (request.samples, request.half_floats, request.arithmetic, images.normalisation, mapping.graph.batch)
+    digest.update(repr((bits, how)).encode())
+    return digest.hexdigest()
+
+
+def _result(baseline: float, clean: float, found: Accuracy) -> AccuracyResult:
     low, high = found.interval()
     flips: dict[str, dict[str, float]] = {}
     for (layer, tensor), count in found.flips_per_pass().items():
         flips.setdefault(layer, {})[tensor] = count
     return AccuracyResult(
         metric="top1",
-        baseline=baseline.top1,
+        baseline=baseline,
         value=found.top1,
         samples=found.images,
         ci95_low=low,
         ci95_high=high,
-        clean=clean.top1,
+        clean=clean,
         top5=found.top5,
         seeds=len(found.counts),
         flips_per_pass=flips,
