@@ -24,6 +24,7 @@ from accelsim.numerics.number_format import FORMATS, FP32, INT8
 from accelsim.numerics.rated_faults import RatedFaults
 from accelsim.numerics.session import open_session
 from accelsim.numerics.stored_network import Formats, store_network
+from accelsim.resources import resource_folder
 from accelsim.workload.datasets import load_dataset
 from accelsim.workload.image_files import LabelledImages
 
@@ -166,3 +167,15 @@ def test_int8_costs_the_published_network_less_than_half_a_point() -> None:
     found = LabelledImages.of_dataset(load_dataset("cifar10", SHARED, "test"), classifier.metadata)
     made = store_network(classifier, Formats.uniform(INT8), found.values(0, 1000))
     assert abs(count_right(made, found).right - RIGHT[20]) <= 50
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["lenet_cifar", "resnet20_cifar", "vgg7_cifar"])
+def test_int8_costs_the_shipped_networks_less_than_half_a_point(name: str) -> None:
+    if not (SHARED / "cifar10_test.npz").exists():
+        pytest.skip("no CIFAR-10 in the folder beside the checkout")
+    classifier = load_classifier(resource_folder("workloads") / "models" / f"{name}.onnx")
+    found = LabelledImages.of_dataset(load_dataset("cifar10", SHARED, "test"), classifier.metadata)
+    stored = store_network(classifier, Formats.uniform(INT8), found.values(0, 1000))
+    assert abs(count_right(stored, found).right - count_plain(classifier, found).right) <= 50
