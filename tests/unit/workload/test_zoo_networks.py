@@ -3,6 +3,7 @@
 - torchvision: `num_params` and `_ops` (10^9 multiply-accumulates, three decimals) of the weights in torchvision.models.
 - alexnet: Sze et al., "Efficient processing of deep neural networks", Proc. IEEE 105(12), 2017, table 2 (724 M MACs,
   61 M weights); 60,965,224 parameters of Caffe's bvlc_alexnet.
+- googlenet: Szegedy et al. 2015, about 1.5 billion multiply-adds; 6,998,552 parameters of Caffe's bvlc_googlenet.
 - lenet5: LeCun et al. 1998, section II.B, layer by layer below.
 - CIFAR ResNets: He et al. 2016, table 6 (0.27 M, 0.85 M and 1.7 M parameters); resnet164: Liu et al. 2017, table 1
   (1.70 M), as vgg19_cifar (20.04 M parameters, 7.97e8 operations).
@@ -58,6 +59,14 @@ def test_alexnet_is_the_grouped_network_of_2012(networks: dict[str, LayerGraph])
     assert macs == [105_415_200, 223_948_800, 149_520_384, 112_140_288, 74_760_192, 37_748_736, 16_777_216, 4_096_000]
     assert sum(macs[:5]) == 665_784_864
     assert (graph.total_macs, graph.total_parameters) == (724_406_816, 60_965_224)
+
+
+def test_googlenet_is_that_of_caffe(networks: dict[str, LayerGraph]) -> None:
+    graph = networks["googlenet"]
+    assert (graph.total_parameters, graph.total_macs) == (6_998_552, 1_582_671_872)
+    assert {tensor.name for tensor in graph.outputs} == {"softmax"}
+    assert graph.tensors["inception_3a.concat"].shape == (1, 256, 28, 28)
+    assert graph.tensors["inception_5b.concat"].shape == (1, 1024, 7, 7)
 
 
 def test_lenet5_has_the_trainable_connections_of_the_paper(networks: dict[str, LayerGraph]) -> None:
