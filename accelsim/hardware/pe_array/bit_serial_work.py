@@ -100,44 +100,59 @@ class _Account:
 
     def work(self) -> ArrayWork:
         """What the array does."""
-        costs, layer, blocks = self.costs, self.costs.layer, self.blocks
+        layer, blocks = self.costs.layer, self.blocks
         cycles, delivered = self.counted.block_cycles
         index = blocks.index_per_block
         ordered = cycles[blocks.group_per_block, index["n"], index["k"], index["m"]]
-        named, nonzeros, code_bits = self.row_weights
-        activity, elements = self.counted.activity, self.geometry.row_elements
-        dims = layer.dims
+        named, _, code_bits = self.row_weights
+        activity, dims = self.counted.activity, layer.dims
         results = dims.groups * dims.m * dims.n
         returning = results * (blocks.trips["k"] - 1)
         macs = round(float((named * activity.nonzeros).sum()))
-        read_rows = named * activity.used
-        lanes = self.geometry.pixels / len(self.tiles)
-        weights = float((code_bits * activity.used).sum()) + self._basis_bits()
-        rebuilt = float((nonzeros * activity.used).sum()) * self.geometry.row_length
-        fifo = float((read_rows * self.geometry.row_channels).sum() * self.counted.columns.mean())
-        operations = {"booth_step": round(float((named * activity.digits).sum())), "index_bit": self._index_bits()}
-        if self.pot is not None:
-            operations["rebuild"] = round(rebuilt)
         return ArrayWork(
             cycles=ordered,
-            cycles_behind=np.full_like(ordered, costs.sum_cycles),
+            cycles_behind=np.full_like(ordered, self.costs.sum_cycles),
             macs=macs,
             gated_macs=macs,  # priced by their digits
             efficiency=self._efficiency(),
             read_bits={
                 "ifmap": round(delivered) * layer.ifmap_bits,
-                "weight": round(weights),
+                "weight": round(float((code_bits * activity.used).sum())) + self._basis_bits(),
                 "psum": returning * layer.psum_bits,
             },
             written_bits={"psum": returning * layer.psum_bits + results * layer.ofmap_bits},
-            register_file_bits=round(
-                fifo * layer.ifmap_bits
-                + float((read_rows * elements).sum()) * (lanes * layer.ifmap_bits + 2 * layer.weight_bits)
-            ),
-            operations=operations,
+            register_file_bits=self._register_bits(macs),
+            operations=self._operations(),
             busy_cycles=self._busy_cycles(),
             description=self._description(),
         )
+
+    def _operations(self) -> dict[str, int]:
+        """Digits that lanes add, bits of indices that selectors read, shift-and-adds that rebuild weights."""
+        named, nonzeros, _ = self.row_weights
+        activity = self.counted.activity
+        operations = {
+            "booth_step": round(float((named * activity.digits).sum())),
+            "index_bit": self._index_bits(),
+        }
+        if self.pot is not None:
+            operations["rebuild"] = round(float((nonzeros * activity.used).sum()) * self.geometry.row_length)
+        return operations
+
+    def _register_bits(self, macs: int) -> int:
+        """Bits of registers: input FIFOs, rebuilt rows, sums.
+
+        Activations are written into the FIFO of each slice that needs them and read for every weight of the row; a
+        rebuilt weight is written and read once per pass; a sum is read and written once per product, whose digits
+        add up in the multiplier.
+        """
+        layer, named = self.costs.layer, self.row_weights[0]
+        rows = named * self.counted.activity.used
+        written = float((rows * self.geometry.row_channels).sum() * self.counted.columns.mean())
+        steps = float((rows * self.geometry.row_elements).sum())
+        lanes = self.geometry.pixels / len(self.tiles)
+        bits = (written + steps * lanes) * layer.ifmap_bits + 2 * steps * layer.weight_bits
+        return round(bits + 2.0 * macs * layer.psum_bits)
 
     def _description(self) -> dict[str, object]:
         weight = "nothing" if self.pot is None else "statistics" if self.known_rows is None else "tensor"
