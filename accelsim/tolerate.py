@@ -10,9 +10,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from accelsim.config.dram import OperatingPoint
 from accelsim.config.loader import load_hardware, origin, seen_from
 from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.dram.error_tables import load_error_table
 from accelsim.hardware.dram.partition_ranges import DATASHEET, partition_ranges
 from accelsim.hardware.dram.read_errors import ReadErrors
 from accelsim.hardware.pe_array import build_array
@@ -24,7 +26,7 @@ from accelsim.numerics.accuracy_request import AccuracyRequest
 from accelsim.numerics.run_accuracy import find_images, store_mapped
 from accelsim.numerics.tolerance import FINE_STEP, CoarseTolerance, ToleranceSearch
 from accelsim.numerics.trial_log import TrialLog
-from accelsim.pipeline import memory_interface
+from accelsim.pipeline import memory_interface, simulate
 from accelsim.units import ceil_div
 from accelsim.workload.loader import load_workload
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from accelsim.config.dram import OperatingPoint
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.network import NetworkMapping
     from accelsim.numerics.number_format import Correction
@@ -107,6 +108,37 @@ class PartitionUse:
 
 
 @dataclass(frozen=True)
+class PointResult:
+    """What lowering one setting of the whole memory does.
+
+    Parameters
+    ----------
+    axis
+        ``vdd_v`` or ``tRCD_ps``.
+    setting
+        The lowered value, in volts or picoseconds.
+    rate
+        Bit-error rate there.
+    accuracy, low, high
+        Accuracy, and its 95 % confidence interval.
+    dram_energy_pj, latency_ns
+        Of one inference.
+    accepted
+        Whether the accuracy is.
+    """
+
+    axis: str
+    setting: float
+    rate: float
+    accuracy: float
+    low: float
+    high: float
+    dram_energy_pj: float
+    latency_ns: float
+    accepted: bool
+
+
+@dataclass(frozen=True)
 class ToleranceResult:
     """What a network tolerates.
 
@@ -130,6 +162,10 @@ class ToleranceResult:
         Tolerance and partition of every tensor.
     partitions
         The machine's partitions; the one without a name is memory at the datasheet's operating point.
+    formats
+        Bits of each tensor.
+    points
+        Operating points of the whole memory, first by voltage, then by tRCD, where the machine names an error table.
     """
 
     hardware: str
@@ -144,6 +180,7 @@ class ToleranceResult:
     tensors: tuple[TensorTolerance, ...] = ()
     partitions: tuple[PartitionUse, ...] = ()
     formats: dict[str, str] = field(default_factory=dict)
+    points: tuple[PointResult, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for JSON."""
@@ -235,7 +272,43 @@ def tolerate(
         tensors=tensors,
         partitions=partitions,
         formats=formats,
+        points=_points(config, dram, graph, search, asked.kinds[0]),
     )
+
+
+def _points(
+    config: HardwareConfig, dram: Dram, graph: LayerGraph, search: ToleranceSearch, kind: ErrorKind
+) -> tuple[PointResult, ...]:
+    """Accuracy, energy and latency with the whole memory at each operating point of the machine's error table."""
+    asked = config.dram.bit_errors
+    if asked is None:
+        return ()
+    table = load_error_table(asked.table)
+    vendor = asked.vendor or table.vendors[0]
+    nominal_ps = dram.spec.timings[0]["RCD"] * dram.clock_ps
+    errors = ReadErrors(dram.spec, asked, 0)
+    points = []
+    for axis, nominal, steps in (
+        ("vdd_v", dram.spec.device.nominal_v, table.reductions("vdd_v", vendor)),
+        ("tRCD_ps", nominal_ps, table.reductions("trcd_ps", vendor)),
+    ):
+        for step in steps:
+            setting = round(nominal - step, 6) if axis == "vdd_v" else int(nominal - step)
+            if setting <= 0:
+                continue
+            point = OperatingPoint.model_validate({axis: setting})
+            rate = errors.rate_of(point)
+            found = search.point(kind, min(rate, search.highest_rate))
+            lowered = {"name": "lowered", "operating_point": {axis: setting}}
+            changes = [f"dram.partitions={json.dumps([lowered])}", "dram.bit_errors=null", "mapping.partitions={}"]
+            run = simulate(config, graph, accuracy=False, overrides=changes)
+            points.append(
+                PointResult(
+                    axis, setting, rate, found.accuracy, found.low, found.high, run.totals.dram_energy_pj,
+                    run.totals.latency_ns, found.accuracy >= search.target,
+                )
+            )  # fmt: skip
+    return tuple(points)
 
 
 def _content(graph: LayerGraph) -> str:

@@ -11,12 +11,28 @@ from accelsim.report.plots import MUTED, Figure, compact, figure, layer_axis
 
 if TYPE_CHECKING:
     from accelsim.numerics.tolerance import CoarseTolerance
-    from accelsim.tolerate import ToleranceResult
+    from accelsim.tolerate import PointResult, ToleranceResult
 
 _COLOURS = (palette.BLUE, palette.VERMILLION, palette.GREEN, palette.PURPLE)
 _BAND_OPACITY = 0.16
 DATASHEET_WORDS = "datasheet"
 
+_AXES = {"vdd_v": ("VDD (V)", 1.0), "tRCD_ps": ("tRCD (ns)", 1e-3)}
+"""Settings with their titles and the factor from the unit they are kept in."""
+_POINT_NOTE = (
+    "The whole memory at one operating point of the error table, everything else at the datasheet's: accuracy with its"
+    " 95 % confidence interval, and the DRAM's energy for one inference. The diamond is the accepted point with the"
+    " least energy."
+)
+_POINT_COLUMNS = (
+    Column("Setting", "setting", text=True),
+    Column("Bit-error rate", "rate"),
+    Column("Accuracy", "accuracy"),
+    Column("DRAM energy", "energy"),
+    Column("Saved", "saved"),
+    Column("Latency", "latency"),
+    Column("Accepted", "accepted", text=True),
+)
 _COARSE_COLUMNS = (
     Column("Error model", "kind", text=True),
     Column("Tolerable rate", "rate"),
@@ -49,6 +65,17 @@ def render_tolerance(result: ToleranceResult) -> str:
     if result.tensors:
         figures["tensors"] = draw_tensors(result)
         body.append(section("Tensors", plot("tensors"), _tensor_table(result), note=_tensor_note(result)))
+    if result.points:
+        for axis in _AXES:
+            figures[f"points_{axis}"] = draw_setting(result, axis)
+        figures["trade"] = draw_trade(result)
+        body.append(
+            section(
+                "Operating points",
+                '<div class="pair">', *(plot(f"points_{axis}") for axis in _AXES), "</div>", plot("trade"),
+                _point_table(result), note=_POINT_NOTE,
+            )
+        )  # fmt: skip
     if len(result.partitions) > 1:
         note = (
             "Each tensor lies where the most is saved among the partitions with room whose errors it tolerates; the"
@@ -133,6 +160,100 @@ def _curve(entry: CoarseTolerance, colour: str) -> list[dict[str, Any]]:
         "hovertemplate": f"<b>{plain_text(name)}</b><br>tolerates %{{x:.3g}}<extra></extra>",
     }  # fmt: skip
     return [shade, curve, reached]
+
+
+def draw_setting(result: ToleranceResult, axis: str) -> Figure:
+    """Draw accuracy against voltage or tRCD, with its confidence band."""
+    title, factor = _AXES[axis]
+    points = sorted((point for point in result.points if point.axis == axis), key=lambda point: point.setting)
+    band = [*points, *points[::-1]]
+    edges = [point.high for point in points] + [point.low for point in points[::-1]]
+    settings = [compact(point.setting * factor) for point in points]
+    return figure(
+        [
+            {
+                "type": "scatter", "mode": "lines", "fill": "toself", "hoverinfo": "skip",
+                "x": [compact(point.setting * factor) for point in band], "y": [compact(100 * edge) for edge in edges],
+                "line": {"width": 0, "color": palette.BLUE}, "fillcolor": palette.BLUE, "opacity": _BAND_OPACITY,
+            },
+            {
+                "type": "scatter", "mode": "lines+markers", "x": settings,
+                "y": [compact(100 * point.accuracy) for point in points],
+                "line": {"color": palette.BLUE, "width": 2}, "marker": {"size": 6},
+                "customdata": [f"{point.rate:.2e}" for point in points],
+                "hovertemplate": f"{title} %{{x:.4g}}<br>%{{y:.2f}} %<br>bit-error rate %{{customdata}}<extra></extra>",
+            },
+        ],
+        300, showlegend=False, margin={"l": 64, "r": 44, "t": 12, "b": 48},
+        xaxis={"title": {"text": title}, "automargin": True},
+        yaxis={"title": {"text": "accuracy, %", "standoff": 10}, "rangemode": "tozero", "automargin": True},
+    )  # fmt: skip
+
+
+def draw_trade(result: ToleranceResult) -> Figure:
+    """Draw energy against accuracy for all operating points, and the accepted one with the least energy."""
+    traces: list[dict[str, Any]] = []
+    for (axis, (title, factor)), colour in zip(_AXES.items(), _COLOURS, strict=False):
+        points = [point for point in result.points if point.axis == axis]
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "name": title,
+                "x": [compact(100 * point.accuracy) for point in points],
+                "y": [compact(point.dram_energy_pj / 1e6) for point in points],
+                "marker": {"color": colour, "size": 8},
+                "customdata": [compact(point.setting * factor) for point in points],
+                "hovertemplate": f"{title} %{{customdata}}<br>%{{x:.2f}} %<br>%{{y:.4g}} uJ<extra></extra>",
+            }
+        )  # fmt: skip
+    chosen = _chosen(result)
+    if chosen is not None:
+        traces.append(
+            {
+                "type": "scatter", "mode": "markers", "name": "chosen", "x": [compact(100 * chosen.accuracy)],
+                "y": [compact(chosen.dram_energy_pj / 1e6)],
+                "marker": {"symbol": "diamond-open", "size": 16, "color": palette.GREEN, "line": {"width": 2}},
+                "hovertemplate": "least energy that is accepted<extra></extra>",
+            }
+        )  # fmt: skip
+    accepted = compact(100 * result.target)
+    return figure(
+        traces, 340, margin={"l": 64, "r": 44, "t": 32, "b": 56},
+        xaxis={"title": {"text": "accuracy, %"}, "automargin": True},
+        yaxis={"title": {"text": "DRAM energy, uJ", "standoff": 10}, "rangemode": "tozero", "automargin": True},
+        shapes=[
+            {
+                "type": "line", "x0": accepted, "x1": accepted, "y0": 0, "y1": 1, "yref": "paper",
+                "line": {"width": 1.2, "dash": "dot", "color": MUTED},
+            }
+        ],
+    )  # fmt: skip
+
+
+def _chosen(result: ToleranceResult) -> PointResult | None:
+    """The accepted operating point with the least energy."""
+    return min(
+        (point for point in result.points if point.accepted), key=lambda point: point.dram_energy_pj, default=None
+    )
+
+
+def _point_table(result: ToleranceResult) -> str:
+    base = max(point.dram_energy_pj for point in result.points)
+    rows = []
+    for point in result.points:
+        title, factor = _AXES[point.axis]
+        saved = 1 - quantities.ratio(point.dram_energy_pj, base)
+        rows.append(
+            (
+                f"{title} {point.setting * factor:.4g}",
+                Cell(f"{point.rate:.2e}" if point.rate else "0", point.rate),
+                Cell(f"{100 * point.accuracy:.2f} % ({100 * point.low:.2f} to {100 * point.high:.2f})", point.accuracy),
+                Cell(quantities.energy(point.dram_energy_pj), point.dram_energy_pj),
+                Cell(quantities.share(saved), saved),
+                Cell(quantities.duration(point.latency_ns), point.latency_ns),
+                "yes" if point.accepted else "no",
+            )
+        )
+    return table("points", _POINT_COLUMNS, rows)
 
 
 def draw_tensors(result: ToleranceResult) -> Figure:

@@ -259,12 +259,13 @@ def main(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, help="Decides the order of the images.")] = 0,
     images: Annotated[int | None, typer.Option(min=1, help="Training images, from the first; all by default.")] = None,
+    learning_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = RATE,
 ) -> None:
     """Retrain a network for a memory with errors, or go on where an earlier run of the same command was stopped."""
     torch.set_num_threads(1)
     try:
         curriculum = Curriculum(rate, epochs, error_model, module, curricular)
-        note = run(network, data, out, curriculum, Schedule(seed, device), images)
+        note = run(network, data, out, curriculum, Schedule(seed, device), images, learning_rate)
     except AccelsimError as problem:
         console.print(str(problem), style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(problem.exit_code)
@@ -272,8 +273,9 @@ def main(
 
 
 def run(
-    network: Path, data: Path, out: Path, curriculum: Curriculum, schedule: Schedule, images: int | None = None
-) -> dict[str, Any]:
+    network: Path, data: Path, out: Path, curriculum: Curriculum, schedule: Schedule, images: int | None = None,
+    learning_rate: float = RATE,
+) -> dict[str, Any]:  # fmt: skip
     """Do what `main` does and return the note that is written."""
     if not 0 < curriculum.rate < 0.5:
         raise InputError("not accepted", where="--rate", value=curriculum.rate, allowed="more than 0, less than 0.5")
@@ -286,8 +288,9 @@ def run(
     batches = Batches(train_set.head(images or len(train_set)), normalisation, BATCH, 2, schedule.device)
     name = f"{network.stem}_boosted"
     found = boost(
-        plain, stored.activation_scales, batches, curriculum, replace(schedule, checkpoint=out / f"{name}.pt")
-    )
+        plain, stored.activation_scales, batches, curriculum, replace(schedule, checkpoint=out / f"{name}.pt"),
+        learning_rate,
+    )  # fmt: skip
     found = replace(found, structure=replace(found.structure, name=name))
     calibration = normalisation.apply(train_set.head(_CALIBRATION_IMAGES).images)
     save_network(out / f"{name}.npz", quantise_network(found, calibration))
@@ -302,6 +305,7 @@ def run(
         "module": curriculum.module,
         "epochs": curriculum.epochs,
         "curricular": curriculum.curricular,
+        "learning_rate": learning_rate,
         "training_images": images or len(train_set),
         "test_images": len(test_set),
         "right_before": plain_right(plain, tests),

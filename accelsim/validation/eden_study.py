@@ -21,7 +21,7 @@ from accelsim.pipeline import simulate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from accelsim.hardware.dram.error_tables import Axis, ErrorTable
+    from accelsim.hardware.dram.error_tables import ErrorTable
     from accelsim.result import RunResult
 
 LEAST_TRCD_PS = 2_500
@@ -239,7 +239,8 @@ def reductions_within(rate: float, table: str | ErrorTable, vendor: str | None =
         By variant. Together they are the pair whose shares of the nominal values add up to the most.
     """
     known = load_error_table(table) if isinstance(table, str) else table
-    volts, times = _steps(known, "vdd_v", vendor), _steps(known, "trcd_ps", vendor)
+    maker = vendor or known.vendors[0]
+    volts, times = known.reductions("vdd_v", maker), known.reductions("trcd_ps", maker)
 
     def borne(vdd_v: float, trcd_ps: float) -> bool:
         found = rate_at_reduction(known, vdd_reduction_v=vdd_v, trcd_reduction_ps=trcd_ps, vendor=vendor)
@@ -253,11 +254,3 @@ def reductions_within(rate: float, table: str | ErrorTable, vendor: str | None =
         "trcd": Reductions(0.0, int(max(time for time in times if borne(0.0, time)))),
         "both": Reductions(best[0], int(best[1])),
     }
-
-
-def _steps(table: ErrorTable, axis: Axis, vendor: str | None) -> list[float]:
-    """Reductions that were measured on an axis, none included."""
-    maker = vendor or table.vendors[0]
-    nominal = getattr(table.about.nominal, axis)
-    points = table.curves.get((maker, axis, "any"), ())
-    return sorted({0.0, *(round(nominal - point.setting, 9) for point in points if point.setting < nominal)})

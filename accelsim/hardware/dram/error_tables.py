@@ -110,6 +110,14 @@ class ErrorTable:
         """Vendors whose modules are in the table."""
         return tuple(sorted({vendor for vendor, _, _ in self.curves}))
 
+    def reductions(self, axis: Axis, vendor: str) -> tuple[float, ...]:
+        """How far below nominal an axis was measured, rising, none included; none alone where it was not varied."""
+        nominal: float | None = getattr(self.about.nominal, axis)
+        points = self.curves.get((vendor, axis, "any"), ())
+        if nominal is None:
+            return (0.0,)
+        return tuple(sorted({0.0, *(round(nominal - point.setting, 9) for point in points if point.setting < nominal)}))
+
     def measured_range(self, axis: Axis, vendor: str) -> tuple[float, float] | None:
         """Lowest and highest setting of an axis; None where it was not varied."""
         points = self.curves.get((vendor, axis, "any"))
