@@ -74,7 +74,9 @@ class PotStatisticsRecord(Record):
     density: _Share = 1.0
     """Share of the coefficients in those that are not zero."""
     index: Index = "vector"
-    """What a bit of the index stands for; with `group` 32 neighbouring filters share their zero rows."""
+    """What a bit of the index stands for."""
+    shared_filters: Annotated[int, Field(ge=1, le=4096)] | None = None
+    """Neighbouring filters that have their zero rows in common; 32 where they share the index, else 1."""
 
 
 class WeightStatisticsRecord(Record):

@@ -10,6 +10,7 @@ import numpy as np
 from accelsim.workload.operand_data import OperandData, OperandStatistics
 from accelsim.workload.pot.files import load_pot_weights
 from accelsim.workload.pot.operand import KnownPotOperand, StatedPotOperand
+from accelsim.workload.pot.parameters import GROUP_FILTERS
 from accelsim.workload.pot.reshaping import slice_layout
 from accelsim.workload.pot.weights import PotLayer
 
@@ -56,7 +57,9 @@ def _integers(array: PotLayer | PlainLayer) -> np.ndarray[Any, np.dtype[np.int8]
     return np.rint(scaled).astype(np.int8).reshape(decoded.shape)
 
 
-def stated_weights(shape: Shape, vector_density: float, density: float, index: Index) -> OperandData:
+def stated_weights(
+    shape: Shape, vector_density: float, density: float, index: Index, shared_filters: int | None = None
+) -> OperandData:
     """Weights of this shape, which can be decomposed, at a stated sparsity.
 
     Parameters
@@ -69,7 +72,10 @@ def stated_weights(shape: Shape, vector_density: float, density: float, index: I
         Share of the coefficients in those that are not zero.
     index
         What a bit of the index stands for.
+    shared_filters
+        Neighbouring filters that have their zero rows in common; left out, 32 where they share their index, else 1.
     """
-    pot = StatedPotOperand(slice_layout(shape), index, vector_density, density)
+    shared = shared_filters or (GROUP_FILTERS if index == "group" else 1)
+    pot = StatedPotOperand(slice_layout(shape), index, vector_density, density, shared)
     statistics = OperandStatistics(density=vector_density, vector_density=vector_density)
     return OperandData(statistics, stated=True, pot=pot)

@@ -187,18 +187,21 @@ class StatedPotOperand(PotOperand):
     layout
         How they are cut.
     index
-        What a bit of their index stands for. With ``group`` the same rows are zero in 32 neighbouring filters;
-        otherwise every filter has zero rows of its own.
+        What a bit of their index stands for.
     vector_density
         Share of the rows that are not zero as a whole.
     density
         Share of the coefficients in those that are not zero.
+    shared_filters
+        Neighbouring filters that have their zero rows in common, as those have that were pruned together; other
+        filters have zero rows independently of each other.
     """
 
     layout: SliceLayout
     index: Index
     vector_density: float
     density: float
+    shared_filters: int = 1
 
     @property
     def row_density(self) -> float:
@@ -212,8 +215,8 @@ class StatedPotOperand(PotOperand):
 
     def shared_row_density(self, filters: int) -> float:
         """Share of the rows that the index names in at least one of this many neighbouring filters."""
-        apart = ceil_div(filters, GROUP_FILTERS) if self.index == "group" else filters
-        return 1.0 - (1.0 - self.vector_density) ** apart
+        apart = ceil_div(filters, self.shared_filters)
+        return float(1.0 - (1.0 - self.vector_density) ** apart)
 
     def _code_counts(self, filters: Ranges, rows: Ranges) -> NDArray[np.int64]:
         per_row = self.vector_density * (self.density if self.index == "element" else 1.0) * self.layout.basis

@@ -134,7 +134,8 @@ def test_stated_sparsity_takes_what_its_storage_says() -> None:
     assert pot.storage.basis_bits == 64 * 72
     assert pot.nonzeros == round(rows * 3 * 0.5 * 0.8)
     assert pot.shared_row_density(2) == 0.75
-    grouped = StatedPotOperand(layout, "group", 0.5, 0.8)
+    grouped = StatedPotOperand(layout, "vector", 0.5, 0.8, 32)
+    assert grouped.storage == pot.storage
     assert grouped.shared_row_density(32) == 0.5
     assert grouped.shared_row_density(64) == 0.75
     by_element = StatedPotOperand(layout, "element", 0.5, 0.8)
@@ -209,7 +210,7 @@ def test_stated_sparsity_holds_for_all_layers_that_can_be_decomposed(tmp_path: P
     for name in ("body", "head"):
         pot = known.of_tensor(f"{name}.weight").pot
         assert isinstance(pot, StatedPotOperand)
-        assert (pot.vector_density, pot.density, pot.index) == (0.4, 0.7, "group")
+        assert (pot.vector_density, pot.density, pot.index, pot.shared_filters) == (0.4, 0.7, "group", 32)
         assert known.of_tensor(f"{name}.weight").density == 0.4
     assert known.of_tensor("stem.weight").pot is None
     assert known.of_tensor("stem.weight").density == 0.9
@@ -232,6 +233,7 @@ def test_a_layer_states_its_own_sparsity(tmp_path: Path) -> None:
         ("statistics: {layers: {body: {weight: {pot: {density: 1.5}}}}}", "pot.density = 1.5: not accepted"),
         ("statistics: {layers: {body: {weight: {pot: {index: row}}}}}", "pot.index = 'row': not accepted"),
         ("statistics: {layers: {body: {ifmap: {pot: {}}}}}", "ifmap.pot: unknown key"),
+        ("statistics: {layers: {body: {weight: {pot: {shared_filters: 0}}}}}", "pot.shared_filters = 0: not accepted"),
         ("pot_weights: 3", "pot_weights = 3: not accepted"),
     ],
 )
