@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from accelsim.report import layer_figures, plots, quantities, time_figures, time_plots
+from accelsim.report.accuracy_section import accuracy_section
 from accelsim.report.array_section import array_section
 from accelsim.report.dram_section import dram_section
 from accelsim.report.headline import Headline, headline
@@ -47,6 +48,7 @@ def render_report(result: RunResult) -> str:
         f'<header><h1>{text(run.workload)} <span class="on">on</span> {text(run.hardware)}</h1>',
         f"<p>{_subtitle(result)}</p></header>",
         _cards(result),
+        accuracy_section(result, figures),
         sample_section(result, figures),
         _cycles(result, figures),
         _energy(result, figures),
