@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.array_costs import StoredForm
+    from accelsim.mapping.element_order import ElementOrder
     from accelsim.mapping.footprint import PixelGrid
     from accelsim.mapping.layer_tiler import MemoryInterface
     from accelsim.mapping.stages import Part, Stage
@@ -110,6 +111,9 @@ class CachedRun(Protocol):
     def scratch_bytes(self, stage: CachedStage) -> int:
         """Memory that a stage needs besides its tensors; its addresses are not known yet."""
 
+    def weight_order(self, stage: CachedStage) -> ElementOrder:
+        """How the weights of a stage lie."""
+
     def tiles(self, stage: CachedStage) -> StageTiles:
         """Run a stage; called once for each, in order."""
 
@@ -131,7 +135,7 @@ def map_cached_network(
     memory: MemoryInterface,
     machine: CachedMachine,
     progress: Callable[[float], None] | None = None,
-) -> tuple[TensorMemory, tuple[StageTiles, ...], Placement]:
+) -> tuple[TensorMemory, tuple[StageTiles, ...], Placement, dict[int, ElementOrder]]:
     """Map a network onto a machine with caches.
 
     Parameters
@@ -148,7 +152,7 @@ def map_cached_network(
     Returns
     -------
     tuple
-        The tensors, the tile graph of each stage, and the places in DRAM.
+        The tensors, the tile graph of each stage, the places in DRAM, and how the weights of each stage lie in theirs.
 
     Raises
     ------
@@ -163,14 +167,20 @@ def map_cached_network(
         )
     tensors = TensorMemory(graph, hardware, machine)
     run = machine.begin(memory)
-    scratch = {stage.index: run.scratch_bytes(_placed(tensors, stage, None)) for stage in tensors.stages}
+    unplaced = {stage.index: _placed(tensors, stage, None) for stage in tensors.stages}
+    scratch = {index: run.scratch_bytes(stage) for index, stage in unplaced.items()}
+    orders = {
+        stage.index: run.weight_order(unplaced[stage.index])
+        for stage in tensors.stages
+        if graph.weight_tensor(stage.layer) is not None
+    }
     placement = place(_demands(tensors, scratch), memory.capacity_bytes, memory.rooms)
     tiles = []
     for stage in tensors.stages:
         tiles.append(run.tiles(_placed(tensors, stage, placement)))
         if progress:
             progress((stage.index + 1) / len(tensors.stages))
-    return tensors, tuple(tiles), placement
+    return tensors, tuple(tiles), placement, orders
 
 
 def scratch_name(stage: Stage) -> str:

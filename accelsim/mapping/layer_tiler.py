@@ -136,7 +136,7 @@ class LayerTiler:
             dims=dims,
             taps=taps,
             grid=pixel_grid(operator, shapes),
-            costs=self.tensors.array.costs(self.array_layer(stage)),
+            costs=self.tensors.array.costs(self.array_layer(stage)),  # type: ignore[union-attr] # machines with caches have no tiles cut
             ifmap_bits=self.tensors.bits_of(layer.inputs[0]),
             weight_bits=self.tensors.weight_bits(stage),
             ofmap_bits=self.tensors.bits_of(stage.output),

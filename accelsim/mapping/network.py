@@ -14,7 +14,6 @@ from accelsim.mapping.array_stage import ArrayStage
 from accelsim.mapping.blocks import BlockSequence
 from accelsim.mapping.cached_network import CachedMachine, map_cached_network
 from accelsim.mapping.decisions import mixed_blocks
-from accelsim.mapping.element_order import WeightOrder
 from accelsim.mapping.layer_tiler import ARRAY_OPERANDS, LayerTiler, MemoryInterface, NoRoomError
 from accelsim.mapping.placement import Placement, place
 from accelsim.mapping.stages import Part, Stage, channels_of
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from accelsim.config.schema import HardwareConfig
     from accelsim.mapping.array_costs import PeArray
+    from accelsim.mapping.element_order import ElementOrder
     from accelsim.mapping.layer_tiler import TilingSolutions
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.operators import Shape
@@ -88,7 +88,7 @@ class StoredWeights:
     """
 
     region: str
-    order: WeightOrder
+    order: ElementOrder
     plain: bool
 
 
@@ -122,9 +122,12 @@ def map_network(
         When a layer fits into the buffers by no tiling, a mapping given by hand does not fit, or the DRAM is too small.
     """
     if isinstance(array, CachedMachine):
-        tensors, tiles, placement = map_cached_network(graph, hardware, memory, array, progress)
+        tensors, tiles, placement, orders = map_cached_network(graph, hardware, memory, array, progress)
         bits_of = {name: tensors.bits_of(name) for name in graph.tensors}
-        weights = _weights_in_one_piece(tensors)
+        weights = {
+            index: StoredWeights(tensors.stages[index].layer.weight, order, plain=True)
+            for index, order in orders.items()
+        }
         return NetworkMapping(graph, tensors.stages, tiles, placement, tensors.parts_of, bits_of, weights)
     barred: set[str] = set()
     known: TilingSolutions = {} if solutions is None else solutions
@@ -137,17 +140,6 @@ def map_network(
             if not kept:
                 raise error.reason from None
             barred.add(max(kept, key=lambda life: (life.bits, life.name)).name)
-
-
-def _weights_in_one_piece(tensors: TensorMemory) -> dict[int, StoredWeights]:
-    """Weights of a machine that cuts none into tiles."""
-    weights = {}
-    for stage in tensors.stages:
-        dims = tensors.graph.gemm_dims(stage.layer)
-        if dims is not None and tensors.graph.weight_tensor(stage.layer) is not None:
-            order = WeightOrder(dims.groups, dims.n, dims.k, dims.groups, dims.n, dims.k, tensors.weight_bits(stage))
-            weights[stage.index] = StoredWeights(stage.layer.weight, order, plain=True)
-    return weights
 
 
 @dataclass

@@ -13,6 +13,7 @@ from accelsim.hardware.pe_array import simd_loops as loops
 from accelsim.hardware.pe_array.simd_blocking import LANE_BITS
 from accelsim.mapping.cached_network import pixel_bytes, row_bytes
 from accelsim.mapping.placement import ALIGNMENT_BYTES
+from accelsim.mapping.sliver_order import SliverOrder
 from accelsim.units import BITS_PER_BYTE, bits_to_bytes, ceil_div
 from accelsim.workload.operators import Conv, MatMul
 
@@ -147,6 +148,15 @@ class BlockedProduct:
             row = bits_to_bytes(dims.n * stage.weight_bits)
             return stage.weight + self._matrices[1][group] * dims.k * row, row
         return stage.weight + group * dims.n * dims.k * stage.weight_bits // BITS_PER_BYTE, 0
+
+    @property
+    def weight_order(self) -> SliverOrder:
+        """How the weights lie: sliver by sliver, as the loops read them."""
+        cut, dims = self.blocking, self.dims
+        kernel = self._grid.window.kernel if isinstance(self.stage.operator, Conv) else (1, 1)
+        taps = kernel[0] * kernel[1]
+        sliver = cut.nc if self.config.shared_memory_kib is not None else cut.nr
+        return SliverOrder(dims.groups, dims.n, dims.k // taps, taps, cut.kc, sliver, self.stage.weight_bits)
 
     def _output_offset(self, group: int) -> int:
         stage, dims = self.stage, self.dims

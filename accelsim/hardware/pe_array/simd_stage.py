@@ -17,6 +17,7 @@ from accelsim.hardware.pe_array.simd_steps import StageSteps, merge_cores
 from accelsim.hardware.pe_array.simd_streams import run_stream, run_windows
 from accelsim.mapping.array_costs import PLAIN
 from accelsim.mapping.cached_network import row_bytes
+from accelsim.mapping.sliver_order import SliverOrder
 from accelsim.mapping.stages import channels_of
 from accelsim.mapping.tile_graph import Activity, StageTiles
 from accelsim.units import BITS_PER_BYTE, BYTES_PER_KIB, bits_to_bytes, ceil_div
@@ -108,6 +109,10 @@ class SimdRun:
             return 0
         return self._product(stage).scratch_bytes
 
+    def weight_order(self, stage: CachedStage) -> SliverOrder:
+        """How the weights lie: as the loops read them."""
+        return self._window_weights(stage) if is_depthwise(stage) else self._product(stage).weight_order
+
     def tiles(self, stage: CachedStage) -> StageTiles:
         """Run a stage."""
         program = self._program(stage)
@@ -196,13 +201,23 @@ class SimdRun:
         vectors = self._vectors(operations)
         per_cycle = self._peak(stage) if macs else self._lanes
         cost = self._cost(operations / per_cycle, vectors, runs)
+        weights = np.array([stage.weight, self._window_weights(stage).size_bytes if macs else 0])
         fixed = (window.kernel[0], window.stride[0], window.dilation[0], window.padding[0], grid.height)
 
         def program(caches: Caches, tally: lo.Words) -> None:
             self._count_vectors(tally, vectors, ceil_div(int(output[1] * rows.prod()), self._vector_bytes))
-            run_windows(rows, *fixed, inputs, output, cost, self._records, caches)
+            run_windows(rows, *fixed, weights, inputs, output, cost, self._records, caches)
 
         return StageProgram(program, macs, {"loops": "windows"})
+
+    def _window_weights(self, stage: CachedStage) -> SliverOrder:
+        """Weights of a depthwise convolution: per pixel of the kernel the filters of all channels side by side."""
+        dims = stage.dims
+        if dims is None:
+            message = f"{stage.name} multiplies no matrices"
+            raise TypeError(message)
+        filters = dims.groups * dims.n
+        return SliverOrder(1, filters, 1, dims.k, dims.k, filters, stage.weight_bits)
 
     def _stream_program(self, stage: CachedStage) -> StageProgram:
         """Read every input from end to end and write the output."""

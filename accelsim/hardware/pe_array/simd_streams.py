@@ -20,6 +20,7 @@ def run_windows(
     dilation: int,
     top: int,
     height: int,
+    weights: Words,
     inputs: Words,
     output: Words,
     cost: int,
@@ -34,6 +35,8 @@ def run_windows(
         Output rows of one image, and images.
     kernel_rows, row_stride, dilation, top, height
         The window along the rows, and the input rows of an image.
+    weights
+        Address and bytes of the filters, which every core reads before its first row; no bytes where there are none.
     inputs
         Per part of the input its address and the bytes of one row.
     output
@@ -46,6 +49,8 @@ def run_windows(
     cores = caches[4].shape[0]
     out_rows, total = rows[0], rows[0] * rows[1]
     number = 0
+    for core in range(min(cores, total)):
+        number = emit(records, number, core, 0, weights[0], weights[1], 1, 0, 0)
     for turn in range(-(-total // cores)):
         for core in range(cores):
             row = total * core // cores + turn

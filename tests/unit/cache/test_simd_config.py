@@ -85,7 +85,8 @@ def test_an_energy_table_without_instructions_is_refused() -> None:
 
 def test_networks_whose_layers_may_be_skipped_are_refused(tmp_path: Path) -> None:
     workload = tmp_path / "gated.yaml"
-    workload.write_text("accelsim_workload: 1\nnetwork: resnet20_cifar\nskip: {gates: feedforward, rate: 0.5, samples: 4}\n")
+    gates = "skip: {gates: feedforward, rate: 0.5, samples: 4}"
+    workload.write_text(f"accelsim_workload: 1\nnetwork: resnet20_cifar\n{gates}\n")
     with pytest.raises(InputError, match="layers that may be skipped run on machines with scratchpads alone"):
         simulate("eden_cpu", workload)
 
