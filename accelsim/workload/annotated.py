@@ -272,7 +272,10 @@ def _tensors(path: Path, network: LayerGraph) -> dict[str, OperandData]:
         if found[1:] != shapes[name][1:] or 0 in found or not found:
             allowed = f"{shapes[name]}, the first with any number"
             raise WorkloadError("has another shape than the tensor", where=path, key=name, value=found, allowed=allowed)
-    return {name: OperandData(load=partial(_load, path, name, shapes[name])) for name in headers}
+    return {
+        name: OperandData(load=partial(_load, path, name, shapes[name]), load_shaped=partial(_load, path, name))
+        for name in headers
+    }
 
 
 def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from accelsim.workload.operand_data import UNKNOWN, OperandData
@@ -38,6 +38,15 @@ class Annotations:
     def of_tensor(self, name: str) -> OperandData:
         """What is known of a tensor."""
         return self.operands.get(name, UNKNOWN)
+
+    def of_batch(self, shapes: Mapping[str, tuple[int, ...]]) -> Annotations:
+        """The same where the feature maps have these shapes, which differ in their first dimension alone."""
+        changed = {
+            name: data.of_batch(shapes[name])
+            for name, data in self.operands.items()
+            if name in shapes and data.load is not None
+        }
+        return replace(self, operands={**self.operands, **changed}) if changed else self
 
 
 NO_ANNOTATIONS = Annotations()

@@ -305,9 +305,11 @@ class LayerGraph:
         inputs = tuple(replace(tensor, shape=scaled(tensor.shape)) for tensor in self.inputs)
         layers = tuple(_with_scaled_view(layer, scaled) for layer in self.layers)
         try:
-            return replace(self, inputs=inputs, layers=layers)
+            graph = replace(self, inputs=inputs, layers=layers)
         except WorkloadError as error:
             raise self._error(f"cannot run with --batch {batch}: {error.problem}", key=error.key) from None
+        shapes = {name: tensor.shape for name, tensor in graph.tensors.items()}
+        return replace(graph, annotations=self.annotations.of_batch(shapes))
 
 
 def _with_scaled_view(layer: Layer, scaled: Callable[[Shape], Shape]) -> Layer:

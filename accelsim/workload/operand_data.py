@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -60,12 +60,23 @@ class OperandData:
         Whether `statistics` were given by the user rather than taken by default.
     pot
         The same weights as sparse powers of two times small bases, where they are stored so.
+    load_shaped
+        Returns a feature map with as many samples as a shape has, where there may be more than `load` returns.
     """
 
     statistics: OperandStatistics = OperandStatistics()
     load: Callable[[], Integers] | None = None
     stated: bool = False
     pot: PotOperand | None = None
+    load_shaped: Callable[[tuple[int, ...]], Integers] | None = None
+
+    def of_batch(self, shape: tuple[int, ...]) -> OperandData:
+        """The same of a feature map of another batch: more samples where there are, else those there are repeated."""
+        if self.load is None:
+            return self
+        if self.load_shaped is not None:
+            return replace(self, load=partial(self.load_shaped, shape))
+        return replace(self, load=partial(_repeated, self.load, shape))
 
     @property
     def known(self) -> Known:
@@ -85,6 +96,11 @@ class OperandData:
         if self.values is None:
             return self.statistics.density
         return np.count_nonzero(self.values) / max(self.values.size, 1)
+
+
+def _repeated(load: Callable[[], Integers], shape: tuple[int, ...]) -> Integers:
+    values = load()
+    return values if values.shape == shape else np.resize(values, shape)
 
 
 UNKNOWN = OperandData()
