@@ -85,7 +85,7 @@ def test_zeroing_is_better_than_saturating_in_fp32(rate: float, gap: float) -> N
 
 
 def test_zeroing_lets_fp32_bear_far_more() -> None:
-    """The paper: from 1e-7 to 1e-3 for eight networks; here from some 1e-7 (one module of three fails at 1e-6) to 1e-4."""
+    """The paper: from 1e-7 to 1e-3 for eight networks; here from some 1e-6 to 1e-4."""
     clean = count_right(*network_and_images("fp32")).top1
     assert accuracy("fp32", 1e-5, "none") < clean - 0.1
     assert accuracy("fp32", 1e-4, "zero") > clean - 0.01
