@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from accelsim.errors import WorkloadError
 from accelsim.mapping.stages import plan_stages
+from accelsim.numerics.decoded_weights import decoded_arrays, replace_weights
 from accelsim.numerics.session import open_session
 from accelsim.workload.onnx_import import import_onnx
 from accelsim.workload.onnx_reader import parse_file
@@ -226,7 +227,11 @@ Plan: TypeAlias = "tuple[tuple[Stage, ...], Mapping[str, tuple[Part, ...]]]"
 
 
 def load_classifier(
-    source: Path | onnx.ModelProto, graph: LayerGraph | None = None, plan: Plan | None = None
+    source: Path | onnx.ModelProto,
+    graph: LayerGraph | None = None,
+    plan: Plan | None = None,
+    *,
+    decoded: bool = True,
 ) -> Classifier:
     """Read a classifier.
 
@@ -238,6 +243,8 @@ def load_classifier(
         Its layers, where they have been read before.
     plan
         How they are run, where they have been mapped before.
+    decoded
+        Whether weights that the graph has as sparse powers of two take the place of those in the file.
 
     Raises
     ------
@@ -248,6 +255,8 @@ def load_classifier(
         model, where = parse_file(source), str(source)
         graph = graph or import_onnx(source)
         onnx.load_external_data_for_model(model, str(source.parent))
+        if decoded:
+            replace_weights(model, source, decoded_arrays(graph))
     else:
         model, where = onnx.ModelProto(), source.graph.name or "model"
         model.CopyFrom(source)

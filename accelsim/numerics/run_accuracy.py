@@ -11,6 +11,7 @@ import numpy as np
 from accelsim.errors import InputError
 from accelsim.numerics.accuracy import check_images, count_plain, measure_accuracy
 from accelsim.numerics.classifier import load_classifier
+from accelsim.numerics.decoded_weights import decoded_arrays
 from accelsim.numerics.placed_faults import PlacedFaults
 from accelsim.numerics.stored_network import Formats, store_network
 from accelsim.result import AccuracyResult
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from accelsim.mapping.network import NetworkMapping
     from accelsim.numerics.accuracy import Accuracy
     from accelsim.numerics.accuracy_request import AccuracyRequest
+    from accelsim.numerics.classifier import Classifier
     from accelsim.numerics.stored_network import Arithmetic, StoredNetwork
     from accelsim.workload.graph import LayerGraph
 
@@ -121,7 +123,7 @@ def measure_run(
     classifier, samples = network.classifier, images.head(request.samples)
     check_images(classifier, samples)
     if clean is None:
-        baseline = count_plain(classifier, samples, request.threads).top1
+        baseline = count_plain(_as_it_came(mapping, classifier), samples, request.threads).top1
         found = measure_accuracy(
             network, samples, lambda _: None, threads=request.threads, progress=None if faulty else progress
         )
@@ -139,13 +141,21 @@ def measure_run(
     return _result(clean.baseline, clean.value, found)
 
 
+def _as_it_came(mapping: NetworkMapping, classifier: Classifier) -> Classifier:
+    """The network before its weights were decomposed."""
+    model = mapping.graph.annotations.model
+    if model is None or not decoded_arrays(mapping.graph):
+        return classifier
+    return load_classifier(model, mapping.graph, (mapping.stages, mapping.parts_of), decoded=False)
+
+
 def _clean_key(mapping: NetworkMapping, images: LabelledImages, request: AccuracyRequest) -> str:
     """Name what the accuracy of a network without errors follows from: its file, its number formats and the images."""
     digest = hashlib.sha256()
     model = mapping.graph.annotations.model
     if model is not None:
         digest.update(model.read_bytes())
-    for array in (images.images, images.labels):
+    for array in (*decoded_arrays(mapping.graph).values(), images.images, images.labels):
         digest.update(f"{array.dtype} {array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
     weight_bits = [(stage, mapping.weights[stage].order.bits) for stage in sorted(mapping.weights)]
     bits = sorted(mapping.bits_of.items()), weight_bits
