@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accelsim.workload.pot.tile_bytes import TileShape
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -26,6 +28,26 @@ def pot_tile_bits(pot: PotOperand, blocks: BlockSequence) -> NDArray[np.int64]:
     a cut is in the tiles of both sides: rows of three weights that begin in one tile and end in the next, the basis of
     a slice, the index of 32 filters. Padding behind the last row of a filter lies in its last tile.
     """
+    first, end, begin, stop = _ranges(pot, blocks)
+    bits = pot.tile_bits((first.ravel(), end.ravel()), (begin, stop))
+    return bits.total.reshape(*first.shape, len(begin))
+
+
+def pot_tile_shapes(pot: PotOperand, blocks: BlockSequence) -> list[TileShape]:
+    """Part of the layer that each tile is, in the order in which tiles lie in DRAM: by groups, n, k.
+
+    Each tile begins with a byte of its own; `accelsim.workload.pot.tile_bytes` says what its bytes are.
+    """
+    first, end, begin, stop = (part.ravel().tolist() for part in _ranges(pot, blocks))
+    return [
+        TileShape(pot.layout, pot.index, filters, rows)
+        for filters in zip(first, end, strict=True)
+        for rows in zip(begin, stop, strict=True)
+    ]
+
+
+def _ranges(pot: PotOperand, blocks: BlockSequence) -> tuple[NDArray[np.int64], ...]:
+    """First and last-plus-one filter of each tile, (groups, n) in blocks, and row, by block of k."""
     filters = blocks.extents["n"]
     group = np.arange(blocks.group_trips)
     column = np.arange(blocks.trips["n"])
@@ -37,5 +59,4 @@ def pot_tile_bits(pot: PotOperand, blocks: BlockSequence) -> NDArray[np.int64]:
     basis = pot.layout.basis
     stop = -(-(begin + blocks.block_extent("k", depth)) // basis)
     stop[-1] = pot.filter_rows
-    bits = pot.tile_bits((first.ravel(), (first + held).ravel()), (begin // basis, stop))
-    return bits.total.reshape(*first.shape, len(depth))
+    return first, first + held, begin // basis, stop

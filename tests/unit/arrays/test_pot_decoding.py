@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiling_cases import problem_of
 
 from accelsim.config.model import validate
 from accelsim.config.schema import HardwareConfig
 from accelsim.errors import ConfigError, MappingError
 from accelsim.hardware.pe_array import build_array
+from accelsim.hardware.pe_array.pot_decoding import DecodingCosts
+from accelsim.hardware.pe_array.pot_tiles import pot_tile_shapes
 from accelsim.mapping.array_costs import ArrayLayer
+from accelsim.mapping.blocks import BlockSequence
+from accelsim.mapping.tiling import ORDERS, Tiling
 from accelsim.pipeline import simulate
 from accelsim.units import ceil_div
 from accelsim.workload.annotations import Annotations
@@ -21,11 +28,15 @@ from accelsim.workload.graph import LayerGraph, Tensor, chain
 from accelsim.workload.operand_data import OperandData
 from accelsim.workload.operators import Conv, Gemm, Window
 from accelsim.workload.pot.decompose import decompose_layer
+from accelsim.workload.pot.operand import KnownPotOperand
+from accelsim.workload.pot.parameters import PotParameters
+from accelsim.workload.pot.tile_bytes import encode_tile, tile_content
 from accelsim.workload.pot_annotations import known_operand, stated_weights
 
 if TYPE_CHECKING:
     from accelsim.result import RunResult
     from accelsim.workload.pot.operand import PotOperand
+    from accelsim.workload.pot.parameters import Index
 
 ARRAYS: dict[str, dict[str, Any]] = {
     "systolic": {"kind": "systolic", "rows": 16, "cols": 16, "dataflow": "WS"},
@@ -174,6 +185,40 @@ def test_stated_sparsity_runs_where_weights_are_not_known() -> None:
     assert totals[0].effective_macs > totals[1].effective_macs > totals[2].effective_macs
     assert totals[0].dram_read_bytes > totals[1].dram_read_bytes > totals[2].dram_read_bytes
     assert totals[0].energy_pj > totals[1].energy_pj > totals[2].energy_pj
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    groups=st.sampled_from([1, 1, 2, 6]), tile=st.tuples(*(st.integers(1, 40) for _ in range(4))),
+    index=st.sampled_from(["element", "vector", "group"]), seed=st.integers(0, 9),
+)  # fmt: skip
+def test_bytes_of_all_tiles_are_what_lies_in_memory(
+    groups: int, tile: tuple[int, int, int, int], index: Index, seed: int
+) -> None:
+    """Tile after tile in the order of the blocks, every tile with the bytes that its address says."""
+    operator, shape = Conv(36, Window((3, 3)), groups), (1, 6, 5, 5)
+    weights = np.random.default_rng(seed).normal(0, 0.02, operator.weight_shape((shape,))).astype(np.float32)
+    pot = KnownPotOperand(decompose_layer(weights, "w", PotParameters(index=index)), index)
+    problem = problem_of(operator, shape)
+    dims = problem.dims
+    n, k = min(tile[1], dims.n), min(tile[2], dims.k)
+    together = min(tile[3], groups) if (n, k) == (dims.n, dims.k) else 1
+    costs = DecodingCosts(problem.costs, pot, 8, ahead=False, weights_per_cycle=None)
+    order = ORDERS[seed % 6]
+    blocks = BlockSequence(
+        replace(problem, costs=costs), Tiling(order, together, min(tile[0], dims.m), n, k, (3, 3, 3))
+    )
+    shapes = pot_tile_shapes(pot, blocks)
+    sizes = [encode_tile(tile_content(pot, shape), shape).nbytes for shape in shapes]
+    assert sum(sizes) == blocks.stored_weight_bytes
+    visits = blocks.visits["weight"]
+    place = np.ravel_multi_index(
+        (visits.group, visits.dims["n"], visits.dims["k"]), (blocks.group_trips, blocks.trips["n"], blocks.trips["k"])
+    )
+    runs = blocks.stored_runs("weight", 1000)
+    starts = 1000 + np.cumsum([0, *sizes])
+    assert (runs["base"] == starts[place]).all()
+    assert (runs["run_bytes"] == np.array(sizes)[place]).all()
 
 
 def test_weights_of_another_shape_are_refused() -> None:
