@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.atomic_file import naming_the_path
 from accelsim.errors import InputError, StudyInterruptedError
-from accelsim.explore.space import Space, load_space
+from accelsim.explore.space import Space
+from accelsim.explore.space_file import load_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,8 +98,9 @@ def run_study(
         space = replace(space, trials=chosen.trials)
     check_installed()
     from accelsim.explore.fidelity import FidelityPlan
+    from accelsim.explore.preparation import check_space, study_record
     from accelsim.explore.storage import open_study
-    from accelsim.explore.study import Head, check_space, study_record
+    from accelsim.explore.study import Head
 
     plan = chosen.plan or FidelityPlan()
     check_space(space, plan)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,14 @@ from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from accelsim.errors import InputError, RunError
+from accelsim.errors import InputError
 from accelsim.explore.metrics import METRICS
 from accelsim.explore.parameter import Choice, Parameter
+from accelsim.explore.storage_errors import told_clearly
 from accelsim.explore.trial import COMPLETE, FAILED, PRUNED, RUNNING, TrialRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from typing import TextIO
 
     from optuna.distributions import BaseDistribution
@@ -303,59 +304,3 @@ def _locked(url: str) -> TextIO | None:
         lock.close()
         raise InputError("is in use by another accelsim explore", where="--storage", value=str(path)) from None
     return lock
-
-
-@contextmanager
-def told_clearly(url: str) -> Iterator[None]:
-    """Turn what databases say into one line.
-
-    Raises
-    ------
-    InputError
-        When the storage cannot be reached, written or unlocked.
-    RunError
-        When it fails in any other way.
-    """
-    shown = sqlalchemy_shown(url)
-    try:
-        yield
-    except (ImportError, sqlalchemy.exc.NoSuchModuleError) as problem:
-        reason = f"needs a database driver that is not installed: {problem}"
-        raise InputError(_one_line(reason), where="--storage", value=shown) from None
-    except sqlalchemy.exc.ArgumentError:
-        raise InputError("is no URL of a database", where="--storage", value=shown,
-                         allowed="a path, sqlite:///..., postgresql://..., mysql://...") from None  # fmt: skip
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.OptunaError) as problem:
-        text = _one_line(str(problem.__cause__ or problem))
-        for words, reason in _REASONS.items():
-            if words in text:
-                raise InputError(reason, where="--storage", value=shown) from None
-        message = f"--storage: {shown}: {text}"
-        raise RunError(message) from None
-    except OSError as problem:
-        raise InputError(f"cannot be written: {problem.strerror}", where="--storage", value=shown) from None
-
-
-_REASONS = {
-    "database is locked": "is locked by another program",
-    "unable to open database file": "cannot be opened: no such folder, or no permission",
-    "readonly database": "cannot be written: read-only",
-    "file is not a database": "is a file, but no database",
-    "disk I/O error": "cannot be written: the disk fails or is full",
-    "disk is full": "cannot be written: the disk is full",
-    "could not connect": "does not answer",
-    "Connection refused": "does not answer",
-    "Can't connect": "does not answer",
-}
-
-
-def sqlalchemy_shown(url: str) -> str:
-    """URL without its password."""
-    try:
-        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return url
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.partition("(Background on this error")[0].split())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from accelsim.errors import InputError, RunError
 from accelsim.explore.run import STUDIES_FOLDER, StudyOptions, check_installed, run_study
-from accelsim.explore.space import load_space
+from accelsim.explore.space_file import load_space
 from accelsim.report.run_folder import check_writable
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from accelsim.errors import InputError
 from accelsim.explore.evaluation import run_point
 from accelsim.explore.fidelity import estimate_errors
 from accelsim.explore.pareto import losses, on_front
-from accelsim.explore.study import task_of
+from accelsim.explore.preparation import task_of
 from accelsim.explore.trial import COMPLETE
 from accelsim.report.provenance import manifest
 from accelsim.report.run_folder import write_run, write_text

@@ -11,11 +11,12 @@ import pytest
 
 from accelsim.explore.evaluation import evaluate
 from accelsim.explore.fidelity import FidelityPlan
+from accelsim.explore.preparation import study_record, task_of
 from accelsim.explore.run import StudyOptions, run_study
 from accelsim.explore.sampling import fixed_points
-from accelsim.explore.space import load_space
+from accelsim.explore.space_file import load_space
 from accelsim.explore.storage import open_study
-from accelsim.explore.study import Head, study_record, task_of
+from accelsim.explore.study import Head
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from accelsim.explore.fidelity import FidelityPlan
-from accelsim.explore.space import Space, load_space
+from accelsim.explore.preparation import study_record
+from accelsim.explore.space_file import load_space
 from accelsim.explore.storage import open_study
-from accelsim.explore.study import Head, StudyResult, study_record
+from accelsim.explore.study import Head, StudyResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from accelsim.explore.space import Space
 
 
 SMALL = """

@@ -12,7 +12,7 @@ from accelsim.explore.accuracy_store import AccuracyStore
 from accelsim.explore.cache import StageCache
 from accelsim.explore.evaluation import evaluate
 from accelsim.explore.fidelity import FidelityPlan
-from accelsim.explore.study import check_space, task_of
+from accelsim.explore.preparation import check_space, task_of
 from accelsim.numerics.accuracy import Accuracy, measure_accuracy
 from accelsim.result import AccuracyResult
 

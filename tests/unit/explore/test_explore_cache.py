@@ -14,7 +14,7 @@ from accelsim.explore import cache as cache_module
 from accelsim.explore.cache import StageCache, code_hash, default_cache_folder
 from accelsim.explore.canonical import NoTextError, canonical_text
 from accelsim.explore.evaluation import evaluate
-from accelsim.explore.study import task_of
+from accelsim.explore.preparation import task_of
 from accelsim.explore.tiling_store import TilingStore
 from accelsim.mapping import layer_tiler
 from accelsim.mapping.tiling import BufferSpace, Tiling

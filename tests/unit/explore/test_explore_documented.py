@@ -11,8 +11,8 @@ import pytest
 
 from accelsim.cli import run_command
 from accelsim.explore.fidelity import FidelityPlan
-from accelsim.explore.space import load_space
-from accelsim.explore.study import check_space
+from accelsim.explore.preparation import check_space
+from accelsim.explore.space_file import load_space
 
 CHECKOUT = Path(__file__).parents[3]
 

@@ -15,9 +15,9 @@ import pytest
 from spaces import small_space, write_space
 
 from accelsim.explore.local_workers import LocalWorkers
+from accelsim.explore.preparation import task_of
 from accelsim.explore.run import StudyOptions, run_study
 from accelsim.explore.storage import read_study
-from accelsim.explore.study import task_of
 from accelsim.explore.trial import COMPLETE
 
 if TYPE_CHECKING:

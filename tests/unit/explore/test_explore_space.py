@@ -9,8 +9,8 @@ from accelsim.config.loader import list_presets
 from accelsim.errors import InputError
 from accelsim.explore.fidelity import FidelityPlan
 from accelsim.explore.metrics import METRICS, area_table
-from accelsim.explore.space import load_space
-from accelsim.explore.study import check_space
+from accelsim.explore.preparation import check_space
+from accelsim.explore.space_file import load_space
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from accelsim.explore.fidelity import FidelityPlan
 from accelsim.explore.metrics import METRICS
-from accelsim.explore.space import load_space
+from accelsim.explore.space_file import load_space
 from accelsim.explore.study import StudyResult
 from accelsim.explore.transfer import compare_studies
 from accelsim.explore.trial import COMPLETE, FAILED, PRUNED, TrialRecord
