@@ -201,8 +201,8 @@ class Account:
         stage = self.mapping.tiles[index]
         if stage.closed:
             return sum(self.simulation.timings[index].wasted_bytes.values()), 0
-        read = sum(int(tiles.fetch.tile_bytes.sum()) for tiles in (*stage.inputs, stage.output.tiles))
-        return read, int(stage.output.drain.tile_bytes.sum())
+        read = sum(int(tiles.fetch.in_dram.tile_bytes.sum()) for tiles in (*stage.inputs, stage.output.tiles))
+        return read, int(stage.output.drain.in_dram.tile_bytes.sum())
 
     def _span_cycles(self, index: int) -> tuple[int, int]:
         """Cycles from the end of the stage before to the end of this one, the last drain included in the last."""

@@ -54,6 +54,21 @@ class InterconnectConfig(Record):
         return self
 
 
+class HostConfig(Record):
+    """The link to a host that sends what enters a network and takes its results; without one they are in DRAM."""
+
+    bandwidth_gb_per_s: float | None = Field(default=None, gt=0, le=100_000)
+    """10^9 bytes per second in each direction; left out: there is no such link."""
+    latency_ns: float | None = Field(default=None, ge=0, le=10_000_000)
+    """Time from the last byte on the link to its arrival; left out: none."""
+
+    @model_validator(mode="after")
+    def _latency_needs_a_link(self) -> HostConfig:
+        if self.latency_ns is not None and self.bandwidth_gb_per_s is None:
+            raise ValueError("latency_ns needs bandwidth_gb_per_s")
+        return self
+
+
 class DmaConfig(Record):
     """What cuts tiles into bursts and asks the memory for them; what is left out has no limit."""
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from accelsim.config.dram import DramConfig
-from accelsim.config.interconnect import DmaConfig, InterconnectConfig
+from accelsim.config.interconnect import DmaConfig, HostConfig, InterconnectConfig
 from accelsim.config.model import Record
 from accelsim.config.pe_array import AnyPeArray, OnChipMemory
 from accelsim.units import BYTES_PER_KIB
@@ -149,6 +149,8 @@ class HardwareConfig(Record):
     """What lies between the buffers and the array."""
     dma: DmaConfig = DmaConfig()
     """What moves tiles from and to DRAM."""
+    host: HostConfig = HostConfig()
+    """The link to a host, where what enters and leaves a network does not lie in DRAM."""
     mapping: MappingConfig = MappingConfig()
     control: ControlConfig = ControlConfig()
     energy: EnergyConfig

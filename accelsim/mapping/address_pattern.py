@@ -26,6 +26,9 @@ RUN_DTYPE = np.dtype(
 )
 """``outer_count x inner_count`` runs of ``run_bytes`` side by side; strides in bytes."""
 
+HOST_ADDRESS = 2**52
+"""Addresses from here on are those of the host, beyond any DRAM."""
+
 
 @dataclass(frozen=True)
 class AddressPattern:
@@ -73,6 +76,20 @@ class AddressPattern:
         """Bytes that one tile covers."""
         runs = self.runs[self.offsets[tile] : self.offsets[tile + 1]]
         return int((runs["outer_count"] * runs["inner_count"] * runs["run_bytes"]).sum())
+
+    @property
+    def in_dram(self) -> AddressPattern:
+        """The same tiles without what lies at the host."""
+        away = self.runs["base"] >= HOST_ADDRESS
+        if not away.any():
+            return self
+        owner = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+        return AddressPattern.gather([(owner[~away], self.runs[~away])], len(self.offsets) - 1)
+
+    @property
+    def host_tile_bytes(self) -> NDArray[np.int64]:
+        """Bytes of each tile that lie at the host."""
+        return self.tile_bytes - self.in_dram.tile_bytes
 
     def bursts(self, tile: int, burst_bytes: int) -> NDArray[np.int64]:
         """Addresses of the bursts that carry a tile, in order; a burst shared by neighbouring runs counts once."""

@@ -18,7 +18,7 @@ from accelsim.mapping.tiling import (
     search_tiling,
     smallest_footprint,
 )
-from accelsim.units import BITS_PER_BYTE, ceil_div
+from accelsim.units import BITS_PER_BYTE, BYTES_PER_GB, ceil_div
 from accelsim.workload.operators import Conv, Gemm, MatMul
 
 if TYPE_CHECKING:
@@ -146,13 +146,21 @@ class LayerTiler:
             ofmap_in_dram=stage.output not in self.tensors.kept,
             ifmap_run_channels=shapes[0][1] if convolution else dims.k,
             ofmap_run_channels=dims.groups * dims.n if convolution else dims.n,
-            dram_bytes_per_cycle=self.memory.bytes_per_cycle,
+            dram_bytes_per_cycle=self._bytes_per_cycle(stage),
             burst_bytes=self.memory.burst_bytes,
             dram_latency_cycles=self.memory.latency_cycles,
             objective=self.hardware.mapping.objective,
             ifmap_form=self.tensors.form_of(layer.inputs[0]),
             ofmap_form=self.tensors.form_of(stage.output),
         )
+
+    def _bytes_per_cycle(self, stage: Stage) -> float:
+        """Bandwidth that the search reckons with: that of the DRAM, or of the link to a host where it is the slower."""
+        rate, at_host = self.hardware.host.bandwidth_gb_per_s, self.tensors.on_host
+        if rate is None or not (stage.output in at_host or at_host.intersection(stage.roots)):
+            return self.memory.bytes_per_cycle
+        cycles_per_s = self.hardware.pe_array.clock.frequency_khz * 1_000
+        return min(self.memory.bytes_per_cycle, rate * BYTES_PER_GB / cycles_per_s)
 
     def array_layer(self, stage: Stage) -> ArrayLayer:
         """The layer of a stage, as the array sees it."""

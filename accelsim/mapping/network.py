@@ -226,7 +226,7 @@ class _NetworkMapper:
         whole_rows = not convolution and len(stage.inputs[0]) == 1
         ifmap = tuple(
             InputPart(
-                regions[part.root].address,
+                placement.region_of(part.root).address,
                 part.first_channel,
                 blocks.problem.dims.k if whole_rows else part.channels,
                 producers.get(part.root),
@@ -242,10 +242,10 @@ class _NetworkMapper:
         weight_on_chip = weight in self.tensors.kept
         addresses = ArrayAddresses(
             ifmap=ifmap,
-            weight=None if weight_on_chip else regions[weight].address,
+            weight=None if weight_on_chip else placement.region_of(weight).address,
             weight_producer=producers.get(weight) if matrices and not weight_on_chip else None,
             matrices=matrices,
-            ofmap=None if stage.output in self.tensors.kept else regions[stage.output].address,
+            ofmap=None if stage.output in self.tensors.kept else placement.region_of(stage.output).address,
             psum=regions[psum_name(stage)].address if psum_name(stage) in regions else 0,
         )
         buffers = tuple(self.tensors.hardware.buffer_of(operand) for operand in ARRAY_OPERANDS)
@@ -259,7 +259,7 @@ class _NetworkMapper:
         parts = [part for parts in stage.inputs for part in parts]
         inputs = tuple(
             StreamedInput(
-                placement.regions[part.root].address,
+                placement.region_of(part.root).address,
                 self.tensors.stored_bytes(part.tensor),
                 producers.get(part.root),
                 part.in_order,
@@ -279,7 +279,7 @@ class _NetworkMapper:
             input_bits=sum(self.tensors.tensor_bits(part.tensor) for part in parts),
             output_bits=self.tensors.tensor_bits(stage.output),
             output_bytes=self.tensors.stored_bytes(stage.output),
-            output_address=placement.regions[stage.output].address if in_dram else None,
+            output_address=placement.region_of(stage.output).address if in_dram else None,
             output_pixels=self.tensors.graph.tensors[stage.output].elements // channels_of(shape),
             buffers=buffers,
             free_bits=(free[buffers[0]], free[buffers[1]]),

@@ -7,10 +7,11 @@ first fit, each from the stage that makes it to the last one that reads it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from accelsim.errors import MappingError
+from accelsim.mapping.address_pattern import HOST_ADDRESS
 from accelsim.units import BYTES_PER_MIB, ceil_div
 
 if TYPE_CHECKING:
@@ -22,12 +23,13 @@ ALIGNMENT_BYTES = 4_096
 
 @dataclass(frozen=True)
 class Demand:
-    """A tensor that needs room in DRAM from stage `first` to stage `last`."""
+    """A tensor that needs room in DRAM, or at the host, from stage `first` to stage `last`."""
 
     name: str
     size_bytes: int
     first: int
     last: int
+    on_host: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,14 @@ class Rooms:
 
 @dataclass(frozen=True)
 class Placement:
-    """The place of every tensor that travels to DRAM, by name."""
+    """The place of every tensor that travels to DRAM, by name, and of those that travel to the host."""
 
     regions: Mapping[str, Region]
+    on_host: Mapping[str, Region] = field(default_factory=dict)
+
+    def region_of(self, name: str) -> Region:
+        """Place of a tensor, in DRAM or at the host."""
+        return self.on_host[name] if name in self.on_host else self.regions[name]
 
     @property
     def end(self) -> int:
@@ -92,7 +99,12 @@ def place(demands: Iterable[Demand], capacity_bytes: int, rooms: Rooms | None = 
         When the tensors do not fit.
     """
     placed: list[tuple[Demand, Region]] = []
+    on_host, end = {}, HOST_ADDRESS
     for demand in demands:
+        if demand.on_host:
+            on_host[demand.name] = Region(end, demand.size_bytes)
+            end += ceil_div(demand.size_bytes, ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+            continue
         size = ceil_div(demand.size_bytes, ALIGNMENT_BYTES) * ALIGNMENT_BYTES
         rivals = sorted(
             (region.address, region.address + ceil_div(region.size_bytes, ALIGNMENT_BYTES) * ALIGNMENT_BYTES)
@@ -101,7 +113,7 @@ def place(demands: Iterable[Demand], capacity_bytes: int, rooms: Rooms | None = 
         )
         address = _first_fit(size, rivals, 0) if rooms is None else _within_rooms(demand, size, rivals, rooms)
         placed.append((demand, Region(address, demand.size_bytes)))
-    placement = Placement({demand.name: region for demand, region in placed})
+    placement = Placement({demand.name: region for demand, region in placed}, on_host)
     if placement.end > capacity_bytes:
         message = f"the tensors need {ceil_div(placement.end, BYTES_PER_MIB)} MiB of DRAM, it has"
         raise MappingError(f"{message} {capacity_bytes // BYTES_PER_MIB} MiB", key="dram")

@@ -157,6 +157,14 @@ class TensorMemory:
             free[self.hardware.buffer_of("ofmap")] -= self.lives[name].bits
         return free
 
+    @cached_property
+    def on_host(self) -> set[str]:
+        """Owners of memory that the host has: what enters the network, and results that no layer reads again."""
+        if self.hardware.host.bandwidth_gb_per_s is None:
+            return set()
+        read = {root for stage in self.stages for root in stage.roots}
+        return {tensor.name for tensor in self.graph.inputs} | (self._results - read)
+
     def demands(self, blocks: dict[int, BlockSequence]) -> list[Demand]:
         """Tensors that need room in DRAM: weights for good, feature maps and spilled sums while they live."""
         last_stage = len(self.stages) - 1
@@ -164,7 +172,7 @@ class TensorMemory:
         demands = [Demand(name, size, 0, last_stage) for name, size in weights.items()]
         for name, life in self.lives.items():
             if name not in self.kept:
-                demands.append(Demand(name, self.padded_bytes(name), life.first, life.last))
+                demands.append(Demand(name, self.padded_bytes(name), life.first, life.last, name in self.on_host))
         for index, sequence in blocks.items():
             if sequence.spilled_bytes:
                 name = psum_name(self.stages[index])

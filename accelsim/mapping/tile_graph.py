@@ -314,12 +314,13 @@ class TileRead:
 
 
 def tile_reads(stages: Sequence[StageTiles]) -> Iterator[TileRead]:
-    """All fetches of tiles from DRAM in a pass through a network, numbered; tiles that are on chip are left out."""
+    """All fetches of tiles from DRAM in a pass through a network, numbered; nothing that is on chip or at a host."""
     access = 0
     for stage in stages:
         if stage.closed:
             continue
         for tiles in (*stage.inputs, stage.output.tiles):
-            for tile in np.flatnonzero(tiles.fetch.tile_bytes).tolist():
-                yield TileRead(access, stage.index, tiles.fetch, tile)
+            fetch = tiles.fetch.in_dram
+            for tile in np.flatnonzero(fetch.tile_bytes).tolist():
+                yield TileRead(access, stage.index, fetch, tile)
                 access += 1

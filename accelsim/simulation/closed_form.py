@@ -61,12 +61,14 @@ def estimate_stages(stages: Sequence[StageTiles], hardware: HardwareConfig) -> S
         if stage.loads is not None:
             compute -= int(stage.loads.exposed_cycles.sum())
         busy = compute + sum(own.values())
-        dram = clock.cycle_at(pipe.time_ps(moved.bursts))
-        begin = clock.cycle_at(pipe.time_ps(moved.first_bursts) + (pipe.latency_ps if moved.first_bursts else 0))
-        end = clock.cycle_at(pipe.time_ps(moved.last_bursts)) if number == len(stages) - 1 else 0
+        dram = clock.cycle_at(max(pipe.time_ps(moved.bursts), _link_ps(moved.host_bytes, hardware)))
+        first_ps = pipe.time_ps(moved.first_bursts) + (pipe.latency_ps if moved.first_bursts else 0)
+        begin = clock.cycle_at(max(first_ps, _link_ps(moved.first_host_bytes, hardware)))
+        last_ps = max(pipe.time_ps(moved.last_bursts), _link_ps(moved.last_host_bytes, hardware))
+        end = clock.cycle_at(last_ps) if number == len(stages) - 1 else 0
         stall = max(dram - busy, 0)
         # the first tile is part of the traffic: where the DRAM is the longer of the two, it has been counted
-        wait = max(begin - stall, 0) if moved.first_bursts else 0
+        wait = max(begin - stall, 0)
         causes = own | ({moved.cause: stall + wait} if stall + wait else {})
         cycle += busy + stall + wait
         timings.append(StageTiming(end_cycle=cycle, compute_cycles=compute, stalls=causes))
@@ -115,6 +117,14 @@ class _Pipe:
         return round(bursts * self.burst_bytes / self.bytes_per_s * PS_PER_S)
 
 
+def _link_ps(size_bytes: int, hardware: HardwareConfig) -> int:
+    """Time that bytes take over the link to a host."""
+    rate = hardware.host.bandwidth_gb_per_s
+    if not size_bytes or rate is None:
+        return 0
+    return round((size_bytes / (rate * BYTES_PER_GB)) * PS_PER_S + (hardware.host.latency_ns or 0) * PS_PER_NS)
+
+
 def _refreshing_share(spec: DramSpec) -> float:
     """Share of the time in which refreshes of whole ranks keep a rank from serving."""
     if spec.config.refresh != "all_bank":
@@ -137,6 +147,8 @@ class _Traffic:
         Its first feature-map tile, which has to wait for the stage before.
     last_bursts
         Its last result.
+    host_bytes, first_host_bytes, last_host_bytes
+        The same for what a host has; of all, what goes into the busier direction.
     cause
         Stream that moves most, to which waiting is charged.
     """
@@ -146,25 +158,35 @@ class _Traffic:
     activates: int
     first_bursts: int
     last_bursts: int
+    host_bytes: int
+    first_host_bytes: int
+    last_host_bytes: int
     cause: str
 
     @classmethod
     def of(cls, stage: StageTiles, memory: Dram | IdealMemory) -> _Traffic:
         burst = memory.burst_bytes
         row = memory.spec.row_bytes * memory.spec.config.channels if isinstance(memory, Dram) else burst
-        patterns = {f"{tiles.operand}_fetch": tiles.fetch for tiles in (*stage.inputs, stage.output.tiles)}
-        patterns["ofmap_drain"] = stage.output.drain
+        whole = {f"{tiles.operand}_fetch": tiles.fetch for tiles in (*stage.inputs, stage.output.tiles)}
+        whole["ofmap_drain"] = stage.output.drain
+        patterns = {cause: pattern.in_dram for cause, pattern in whole.items()}
+        at_host = {cause: pattern.host_tile_bytes for cause, pattern in whole.items()}
+        sent = int(at_host["ofmap_drain"].sum())
+        received = sum(int(sizes.sum()) for sizes in at_host.values()) - sent
         bursts = {cause: int(_pieces_of(pattern, burst).sum()) for cause, pattern in patterns.items()}
         rows = sum(int(_pieces_of(pattern, row).sum()) for pattern in patterns.values())
         written = bursts["ofmap_drain"]
-        first = next((tiles.fetch for tiles in stage.inputs if tiles.operand == "ifmap"), None)
+        first = patterns.get("ifmap_fetch")
         return cls(
             read_bursts=sum(bursts.values()) - written,
             written_bursts=written,
             activates=min(rows, sum(bursts.values())),
             first_bursts=0 if first is None else _bursts_of_tile(first, 0, burst),
-            last_bursts=_bursts_of_tile(stage.output.drain, -1, burst),
-            cause=max(bursts, key=lambda cause: bursts[cause]),
+            last_bursts=_bursts_of_tile(patterns["ofmap_drain"], -1, burst),
+            host_bytes=max(sent, received),
+            first_host_bytes=int(at_host["ifmap_fetch"][:1].sum()) if "ifmap_fetch" in at_host else 0,
+            last_host_bytes=int(at_host["ofmap_drain"][-1:].sum()),
+            cause=max(bursts, key=lambda cause: bursts[cause] + int(at_host[cause].sum()) // burst),
         )
 
     @property

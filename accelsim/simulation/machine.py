@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from accelsim.hardware.sram import Buffer
     from accelsim.mapping.tile_graph import OperandTiles, StageTiles
     from accelsim.simulation.dma import Dma
+    from accelsim.simulation.host_link import HostLink
     from accelsim.simulation.trace import Trace
     from accelsim.units import Clock
 
@@ -173,7 +174,7 @@ class Machine:
         env: simpy.Environment,
         stages: Sequence[StageTiles],
         buffers: dict[str, Buffer],
-        port: Dma,
+        port: Dma | HostLink,
         clock: Clock,
         trace: Trace,
         stage_ended: Callable[[int], None],
@@ -278,7 +279,7 @@ class Machine:
         closed = self._runs[number].stage.closed
         if closed:
             wasted = self.timings[number].wasted_bytes
-            wasted[operand] = wasted.get(operand, 0) + stream.tiles.fetch.bytes_of(tile)
+            wasted[operand] = wasted.get(operand, 0) + stream.tiles.fetch.in_dram.bytes_of(tile)
 
         def arrive(now: int) -> None:
             if closed:

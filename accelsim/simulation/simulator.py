@@ -11,6 +11,7 @@ from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.ideal_memory import IdealMemory
 from accelsim.hardware.sram import Buffer
 from accelsim.simulation.dma import Dma
+from accelsim.simulation.host_link import HostLink
 from accelsim.simulation.machine import Machine, StageTiming
 from accelsim.simulation.memory_port import MemoryPort
 from accelsim.simulation.trace import Trace
@@ -92,7 +93,9 @@ def run_stages(
     env = simpy.Environment()
     memory = build_memory(hardware)
     port = MemoryPort(env, memory)
-    dma = Dma(env, port, hardware.pe_array.clock, hardware.dma)
+    dma: Dma | HostLink = Dma(env, port, hardware.pe_array.clock, hardware.dma)
+    if hardware.host.bandwidth_gb_per_s is not None:
+        dma = HostLink(env, dma, hardware.host)
     trace = Trace(memory.burst_bytes)
     buffers = {
         name: Buffer(env, name, int(memory.capacity_kib * BYTES_PER_KIB) * BITS_PER_BYTE, _requests(stages, name))
