@@ -547,6 +547,41 @@ def record_activations(
     _emit(f"{len(tensors)} feature maps of {count} samples, {zeros / max(elements, 1):.1%} zeros, written to {out}\n")
 
 
+@app.command("trace-skips")
+def trace_skips(
+    workload: Annotated[
+        str, typer.Argument(metavar="WORKLOAD", help="Gated network: ONNX or npz file, or one that ships, by name.")
+    ],
+    *,
+    data: Data = None,
+    images: Annotated[int | None, typer.Option(min=1, help="Images, from the first (default: all).")] = None,
+    out: Annotated[
+        Path, typer.Option("-o", "--out", metavar="TRACE.npz|.parquet", help="What to write; the suffix says how.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Run a gated network on labelled images; write what it skipped for each, for `skip:` of an annotated workload."""
+    from accelsim.numerics import skip_trace
+    from accelsim.report.progress import StageProgress
+    from accelsim.report.run_folder import check_writable
+    from accelsim.report.trace_table import trace_record, trace_rows
+    from accelsim.workload.decision_trace import save_table, save_trace
+
+    if out.suffix not in (".npz", ".parquet"):
+        raise InputError("is no format of traces", where="--out", value=str(out), allowed=".npz or .parquet")
+    check_writable(out, folder=False)
+    with StageProgress() as progress:
+        trace = skip_trace.trace_skips(workload, data, images, lambda share: progress.update("images", share))
+    (save_table if out.suffix == ".parquet" else save_trace)(out, trace)
+    if as_json:
+        _print_json(trace_record(trace))
+        return
+    from accelsim.report.tables import titled_listing
+
+    title, headings, rows = trace_rows(trace)
+    _print(lambda _: titled_listing(title, headings, rows))
+
+
 @app.command()
 def dram(
     trace: Annotated[

@@ -1,7 +1,8 @@
 """Which blocks and channels a gated network ran for each image, as a file.
 
 Version 1 holds ``trace`` (JSON: network, gates, shares of the work), ``decisions`` and ``right``, bits packed along the
-last axis.
+last axis. As a parquet table a trace has a row for each image, and truth values for each column of the decisions and
+for ``right``; channels are called ``BLOCK.channelN``.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 FORMAT = "accelsim-decisions"
 VERSION = 1
+
+RIGHT = "right"
+"""Column of a table that says whether the answer was the label."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,14 @@ class DecisionTrace:
             column += 1 + block.channels
         return work
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of the decisions."""
+        names = []
+        for block in self.blocks:
+            names += [block.name, *(f"{block.name}.channel{index}" for index in range(block.channels))]
+        return names
+
     def execution_rates(self) -> NDArray[np.float64]:
         """Share of the images for which each block ran."""
         starts = np.cumsum([0, *(1 + block.channels for block in self.blocks[:-1])])
@@ -97,6 +109,25 @@ def save_trace(path: Path, trace: DecisionTrace) -> None:
             decisions=np.packbits(trace.decisions, axis=1),
             right=np.packbits(trace.right),
         )
+
+
+def save_table(path: Path, trace: DecisionTrace) -> None:
+    """Write a trace as a parquet table, whole or not at all.
+
+    Raises
+    ------
+    WorkloadError
+        When no library is there that writes parquet.
+    """
+    import pandas as pd
+
+    table = pd.DataFrame(trace.decisions, columns=trace.columns)
+    table[RIGHT] = trace.right
+    with written_whole(path) as part:
+        try:
+            table.to_parquet(part)
+        except ImportError:
+            raise WorkloadError("needs pyarrow to be written: pip install 'accelsim[explore]'", where=path) from None
 
 
 def load_trace(path: Path) -> DecisionTrace:

@@ -23,7 +23,7 @@ from pydantic import Field, model_validator
 
 from accelsim.config.model import Record
 from accelsim.errors import WorkloadError
-from accelsim.workload.decision_trace import load_trace
+from accelsim.workload.decision_trace import RIGHT, load_trace
 from accelsim.workload.gates import with_gates
 from accelsim.workload.skip import SkipPlan, checked_gate, drawn_decisions, early_exit, skippable_blocks
 from accelsim.workload.yaml_records import Name
@@ -126,7 +126,7 @@ def _decisions(gates: list[Gate], record: SkipRecord, path: Path) -> tuple[NDArr
 
 def _traced(gates: list[Gate], file: Path, path: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
     if file.suffix == ".parquet":
-        return _from_table(gates, file), None
+        return _from_table(gates, file)
     trace = load_trace(file)
     if any(block.channels for block in trace.blocks):
         raise WorkloadError("holds decisions on channels, which cannot be laid over layers", where=file)
@@ -138,8 +138,12 @@ def _traced(gates: list[Gate], file: Path, path: Path) -> tuple[NDArray[np.bool_
     return trace.decisions, trace.right
 
 
-def _from_table(gates: list[Gate], file: Path) -> NDArray[np.bool_]:
-    """Decisions of a parquet table: a column of truth values for each gate, a row for each sample."""
+def _from_table(gates: list[Gate], file: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Decisions of a parquet table: a column of truth values for each gate, a row for each sample.
+
+    Columns are told by their names; where they have the names of no gate, as in a table of `accelsim trace-skips` whose
+    network calls its blocks otherwise, by their order.
+    """
     import pandas as pd
 
     try:
@@ -148,14 +152,18 @@ def _from_table(gates: list[Gate], file: Path) -> NDArray[np.bool_]:
         raise WorkloadError("needs pyarrow to be read: pip install 'accelsim[explore]'", where=file) from None
     except (OSError, ValueError) as error:
         raise WorkloadError(f"cannot be read as parquet: {error}", where=file) from None
-    for gate in gates:
-        if gate.name not in table.columns:
-            raise WorkloadError("has no column for this gate", where=file, key=gate.name)
-        if table[gate.name].dtype != np.bool_:
-            raise WorkloadError(
-                "holds no truth values", where=file, key=gate.name, value=str(table[gate.name].dtype), allowed="bool"
-            )
-    decisions: NDArray[np.bool_] = table[[gate.name for gate in gates]].to_numpy(np.bool_)
-    if not len(decisions):
+    names = [gate.name for gate in gates]
+    columns = [name for name in table.columns if name != RIGHT]
+    if len(columns) == len(gates) and not set(columns) & set(names):
+        table = table.rename(columns=dict(zip(columns, names, strict=True)))
+    for name in names:
+        if name not in table.columns:
+            raise WorkloadError("has no column for this gate", where=file, key=name)
+    for name in [*names, *({RIGHT} & set(table.columns))]:
+        if table[name].dtype != np.bool_:
+            kind = str(table[name].dtype)
+            raise WorkloadError("holds no truth values", where=file, key=name, value=kind, allowed="bool")
+    if not len(table):
         raise WorkloadError("has no rows", where=file)
-    return decisions
+    right = table[RIGHT].to_numpy(np.bool_) if RIGHT in table.columns else None
+    return table[names].to_numpy(np.bool_), right
