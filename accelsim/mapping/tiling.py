@@ -385,11 +385,12 @@ def _search(candidates: _Candidates, problem: TilingProblem, most_blocks: int) -
     sizes = (candidates.groups, candidates.k, candidates.k_channels, candidates.n, candidates.m, candidates.m_pixels)
     record = _kernel_record(problem, most_blocks)
     cycles = estimated_layer_cycles(problem, candidates.groups.tolist(), candidates)
+    leasts = np.zeros(cycles.shape)
     limit = np.inf
     best = np.zeros(len(_BEST_FIELDS), np.int64)
     for _ in range(2):
         found, least, best = best_tiling(  # type: ignore[no-untyped-call]
-            *sizes, candidates.orders, record, cycles, problem.dram_bytes_per_cycle, objective, limit
+            *sizes, candidates.orders, record, cycles, problem.dram_bytes_per_cycle, objective, limit, leasts
         )
         if not found:
             return None

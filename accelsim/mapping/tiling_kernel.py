@@ -294,7 +294,7 @@ def _best_levels(
                 latency = max(float(least_cycles), (on_bus - unhidden) / bandwidth) + unhidden / bandwidth + ends
                 primary = (latency, moved, float(compute))[objective]
                 least = min(least, primary)
-                if primary > limit:
+                if primary > limit or limit == np.inf:  # without a limit the best is not asked for
                     continue
                 key = np.round(np.log(max(latency if objective == 1 else moved, 1.0)) / SLACK)
                 if key < best_key:
@@ -360,12 +360,40 @@ def _first_of_its_kind(orders):
 
 
 @kernel
-def best_tiling(
-    g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders, record, cycles, bandwidth, objective, limit
+def _best_order(
+    p, orders, first, trips, sizes, channels, pixels, groups, cycles, bandwidth, objective, limit, least, table
 ):
+    """Best order and retention levels of one block size: (least primary figure, key, order, levels)."""
+    block_least, best_key, best, best_levels = np.inf, np.inf, 0, (3, 3, 3)
+    several = (trips[0] > 1) + 2 * (trips[1] > 1) + 4 * (trips[2] > 1)
+    for io in range(len(orders)):
+        if not first[several, io]:
+            continue
+        compute, continues = cycles, False
+        if p["stream_dim"] >= 0:
+            compute, continues = _compute_cycles(p, orders[io], trips, sizes, groups[1])
+        worst = min(limit, _PRUNING * min(least, block_least))
+        if objective != 1 and compute > worst:
+            continue
+        primary, key, levels = _best_levels(
+            p, orders[io], trips, sizes, channels, pixels, groups, compute, continues, bandwidth, objective, limit,
+            worst, table,
+        )  # fmt: skip
+        block_least = min(block_least, primary)
+        if key < best_key:
+            best_key, best, best_levels = key, io, levels
+    return block_least, best_key, best, best_levels
+
+
+@kernel
+def best_tiling(
+    g_sizes, k_sizes, k_channels, n_sizes, m_sizes, m_pixels, orders, record, cycles, bandwidth, objective, limit,
+    leasts,
+):  # fmt: skip
     """Try all blocks and orders: (whether any fits, least primary figure, fields of the best as `_BEST_FIELDS`).
 
-    `cycles` are those of the array for all sizes, (g, k, n, m), where it does not fold.
+    `cycles` are those of the array for all sizes, (g, k, n, m), where it does not fold. `leasts`, of the same shape,
+    are the least primary figures of the blocks: zeros at first, then what an earlier call has left there.
     """
     p = record[0]
     best, best_key = np.zeros(8, np.int64), (np.inf, 0)
@@ -377,9 +405,11 @@ def best_tiling(
         g_size = g_sizes[ig]
         for ik in range(len(k_sizes)):
             for i_n in range(len(n_sizes)):
-                n_size = n_sizes[i_n]
                 for im in range(len(m_sizes)):
-                    sizes[0], sizes[1], sizes[2] = m_sizes[im], n_size, k_sizes[ik]
+                    if leasts[ig, ik, i_n, im] > limit:
+                        continue
+                    leasts[ig, ik, i_n, im] = np.inf
+                    sizes[0], sizes[1], sizes[2] = m_sizes[im], n_sizes[i_n], k_sizes[ik]
                     _count_trips(p, sizes, trips)
                     if g_size > 1 and (trips[1] > 1 or trips[2] > 1):
                         continue  # several groups in a block lie side by side only where each is whole
@@ -387,24 +417,14 @@ def best_tiling(
                     blocks = groups[0] * trips[0] * trips[1] * trips[2]
                     if blocks > p["most_blocks"] or not _block_fits(p, g_size, sizes, k_channels[ik], m_pixels[im]):
                         continue
-                    several = (trips[0] > 1) + 2 * (trips[1] > 1) + 4 * (trips[2] > 1)
-                    for io in range(len(orders)):
-                        if not first[several, io]:
-                            continue
-                        order = orders[io]
-                        compute, continues = cycles[ig, ik, i_n, im], False
-                        if p["stream_dim"] >= 0:
-                            compute, continues = _compute_cycles(p, order, trips, sizes, g_size)
-                        worst = min(limit, _PRUNING * least)
-                        if objective != 1 and compute > worst:
-                            continue
-                        primary, key, levels = _best_levels(
-                            p, order, trips, sizes, k_channels[ik], m_pixels[im], groups, compute, continues, bandwidth,
-                            objective, limit, worst, table,
-                        )  # fmt: skip
-                        least = min(least, primary)
-                        if (key, blocks) < best_key:
-                            best_key = (key, blocks)
-                            best[:5] = np.array([io, g_size, m_sizes[im], n_size, k_sizes[ik]])
-                            best[5:] = np.array(levels)
+                    primary, key, order, levels = _best_order(
+                        p, orders, first, trips, sizes, k_channels[ik], m_pixels[im], groups, cycles[ig, ik, i_n, im],
+                        bandwidth, objective, limit, least, table,
+                    )  # fmt: skip
+                    leasts[ig, ik, i_n, im] = primary
+                    least = min(least, primary)
+                    if (key, blocks) < best_key:
+                        best_key = (key, blocks)
+                        best[:5] = np.array([order, g_size, m_sizes[im], n_sizes[i_n], k_sizes[ik]])
+                        best[5:] = np.array(levels)
     return least < np.inf, least, best
