@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from accelsim.config.loader import load_hardware
     from accelsim.config.schema import HardwareConfig
     from accelsim.errors import AccelsimError, InputError, RunError
+    from accelsim.explore.run import StudyOptions, run_study
+    from accelsim.explore.space_file import load_space
     from accelsim.pipeline import simulate
     from accelsim.result import LayerResult, RunResult
     from accelsim.workload.graph import Layer, LayerGraph, Tensor
@@ -26,10 +28,13 @@ __all__ = [
     "LayerResult",
     "RunError",
     "RunResult",
+    "StudyOptions",
     "Tensor",
     "__version__",
     "load_hardware",
+    "load_space",
     "load_workload",
+    "run_study",
     "simulate",
 ]
 
@@ -42,9 +47,12 @@ _HOME = {
     "LayerResult": "accelsim.result",
     "RunError": "accelsim.errors",
     "RunResult": "accelsim.result",
+    "StudyOptions": "accelsim.explore.run",
     "Tensor": "accelsim.workload.graph",
     "load_hardware": "accelsim.config.loader",
+    "load_space": "accelsim.explore.space_file",
     "load_workload": "accelsim.workload.loader",
+    "run_study": "accelsim.explore.run",
     "simulate": "accelsim.pipeline",
 }
 
