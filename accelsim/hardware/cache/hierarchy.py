@@ -207,6 +207,7 @@ class Hierarchy:
             self._cores[:] = 0
             self._levels[:, lo.LV_READS :] = 0
             self._setting[lo.SE_EVENTS] = 0
+            self._issued[:] = -1
             caches = self.caches
             program(caches)
             end_steps(caches)

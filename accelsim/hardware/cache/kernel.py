@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.hardware.cache import layout as lo
-from accelsim.hardware.cache.prefetcher import follow
+from accelsim.hardware.cache.prefetcher import follow, in_flight
 from accelsim.jit import kernel, lean_kernel
 
 if TYPE_CHECKING:
@@ -118,19 +118,10 @@ def read_memory(
     # what is asked for together with lines that the core waits for comes together with them
     together = cores[core, lo.CO_DEMANDS] > 0 and clock - cores[core, lo.CO_FIRST] <= setting[lo.SE_WINDOW]
     issued[core, place, lo.IS_LINE] = line
-    issued[core, place, lo.IS_CLOCK] = clock - setting[lo.SE_LATENCY] if together else clock
+    issued[core, place, lo.IS_CLOCK] = clock
+    issued[core, place, lo.IS_STEP] = -1 if together else cores[core, lo.CO_STEP]
     cores[core, lo.CO_AHEAD] = number + 1
     note(events, setting, cores, core, line, lo.DEMAND if together else lo.AHEAD)
-
-
-@lean_kernel
-def in_flight(cores: Words, setting: Words, issued: Words, core: int, place: int) -> bool:
-    """Whether a line fetched ahead in this step is still on its way, as far as the core's own time tells."""
-    clock = issued[core, place, lo.IS_CLOCK]
-    if clock < cores[core, lo.CO_START]:
-        return False
-    late: bool = cores[core, lo.CO_CLOCK] - clock < setting[lo.SE_LATENCY]
-    return late
 
 
 @lean_kernel

@@ -85,10 +85,11 @@ EV_CORE = 2
 EV_STEP = 3
 N_EVENT = 4
 
-# issued: per core the lines fetched ahead of its need, the last so many; two planes
+# issued: per core the lines fetched ahead of its need, the last so many; three planes
 IS_LINE = 0
 IS_CLOCK = 1
-N_ISSUED = 2
+IS_STEP = 2
+N_ISSUED = 3
 
 DEMAND = 0
 AHEAD = 1

@@ -42,15 +42,22 @@ def find_stream(levels: Words, streams: Words, setting: Words, level: int, core:
 
 
 @lean_kernel
+def in_flight(cores: Words, setting: Words, issued: Words, core: int, place: int) -> bool:
+    """Whether a line fetched ahead in this step is still on its way, as far as the core's own time tells."""
+    if issued[core, place, lo.IS_STEP] != cores[core, lo.CO_STEP]:
+        return False
+    late: bool = cores[core, lo.CO_CLOCK] - issued[core, place, lo.IS_CLOCK] < setting[lo.SE_LATENCY]
+    return late
+
+
+@lean_kernel
 def is_free(cores: Words, setting: Words, issued: Words, core: int, queued: int) -> bool:
     """Whether a miss register is left behind `queued` further prefetches."""
     limit = setting[lo.SE_AHEAD]
+    if queued >= limit:
+        return False
     number = cores[core, lo.CO_AHEAD] + queued
-    if number < limit:
-        return True
-    clock = issued[core, number % limit, lo.IS_CLOCK]
-    free: bool = clock < cores[core, lo.CO_START] or cores[core, lo.CO_CLOCK] - clock >= setting[lo.SE_LATENCY]
-    return free and queued < limit
+    return number < limit or not in_flight(cores, setting, issued, core, number % limit)
 
 
 @lean_kernel

@@ -192,11 +192,11 @@ def multiply(
         base = panel + rows * low * product[PR_IFMAP_BITS] // 8
         run = rows * (high - low) * product[PR_IFMAP_BITS] // 8
         number = emit(records, number, core, 0, base, run, 1, 0, 0)
-        share = ticks * (high - low) // depth
+        share = ticks * high // depth - ticks * low // depth
         if product[PR_WEIGHT_ROW]:
             base = sliver + low * product[PR_WEIGHT_ROW]
             run = max(cols * product[PR_WEIGHT_BITS] // 8, 1)
-            cost = share // (high - low)
+            cost = -(-share // (high - low))
             number = emit(records, number, core, 0, base, run, high - low, product[PR_WEIGHT_ROW], cost)
         else:
             base = sliver + cols * low * product[PR_WEIGHT_BITS] // 8

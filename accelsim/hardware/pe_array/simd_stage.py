@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -197,10 +198,9 @@ class SimdRun:
         output = np.array([stage.output, grid.out_width * row_bytes(stage)])
         macs = stage.dims.macs if stage.dims else 0
         operations = macs or stage.vector_operations
-        runs = len(inputs) * window.kernel[0] * int(rows.prod())
         vectors = self._vectors(operations)
         per_cycle = self._peak(stage) if macs else self._lanes
-        cost = self._cost(operations / per_cycle, vectors, runs)
+        cost = self._cost(operations / per_cycle, vectors, int(rows.prod()))
         weights = np.array([stage.weight, self._window_weights(stage).size_bytes if macs else 0])
         fixed = (window.kernel[0], window.stride[0], window.dilation[0], window.padding[0], grid.height)
 
@@ -255,7 +255,7 @@ class SimdRun:
         config = self._config
         issue = 2 * vectors / (config.cores * config.issue_width)
         loads = vectors / (config.cores * config.loads_per_cycle)
-        return round(max(cycles, issue, loads) * config.cores * lo.TICKS / pieces)
+        return math.ceil(max(cycles, issue, loads) * config.cores * lo.TICKS / pieces)
 
     # -- accounts ------------------------------------------------------------------------------------------------
 

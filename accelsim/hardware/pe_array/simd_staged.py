@@ -74,7 +74,7 @@ def run_staged(
                 ticks = staged_ticks(product, rows, cols, depth, tally)
                 run = max(run, 1)
                 number = emit(
-                    records, number, core, 0, place, run, count, product[PR_WEIGHT_ROW], ticks // count
+                    records, number, core, 0, place, run, count, product[PR_WEIGHT_ROW], -(-ticks // count)
                 )  # fmt: skip
                 if number + SPARE > records.shape[0]:
                     replay(records, number, caches)

@@ -42,7 +42,7 @@ def run_windows(
     output
         Address, and bytes of one row.
     cost
-        Ticks per row that is read.
+        Ticks per output row.
     records, caches
         As `run_packed` takes them.
     """
@@ -63,11 +63,11 @@ def run_windows(
                     continue
                 for part in range(inputs.shape[0]):
                     base = inputs[part, 0] + (image * height + in_row) * inputs[part, 1]
-                    number = emit(records, number, core, 0, base, inputs[part, 1], 1, 0, cost)
+                    number = emit(records, number, core, 0, base, inputs[part, 1], 1, 0, 0)
                     if number + SPARE > records.shape[0]:
                         replay(records, number, caches)
                         number = 0
-            number = emit(records, number, core, 1, output[0] + row * output[1], output[1], 1, 0, 0)
+            number = emit(records, number, core, 1, output[0] + row * output[1], output[1], 1, 0, cost)
     replay(records, number, caches)
 
 
