@@ -26,6 +26,7 @@ from accelsim.simulation.closed_form import estimate_stages
 from accelsim.simulation.simulator import run_stages
 from accelsim.units import BYTES_PER_GB
 from accelsim.workload.loader import load_workload
+from accelsim.workload.training import training_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -106,6 +107,8 @@ def simulate(
     graph = load_workload(workload)
     if batch is not None:
         graph = graph.with_batch(batch)
+    if graph.annotations.training is not None:
+        graph = training_step(graph).graph
     if seed < 0:
         raise InputError("is negative", where="--seed", value=seed, allowed="a whole number of at least 0")
     request = _accuracy_request(accuracy, data)

@@ -13,6 +13,7 @@
     pot_weights: alexnet_pot.npz      # optional; weights from `accelsim decompose`
     images: test_images.npz           # optional; what accuracy is measured on
     skip: {gates: rnn, rate: 0.7}     # optional; see `accelsim.workload.skip_annotation`
+    training: {method: smartdeal}     # optional; a step of training, see `accelsim.workload.training`
 
 Statistics stand by layer: ``ifmap`` is its first input, ``weight`` its weights (of a product of two feature maps the
 second one), ``ofmap`` its output as it is stored. Values of `tensors` go before statistics, a layer's own before the
@@ -44,6 +45,7 @@ from accelsim.workload.pot.parameters import Index
 from accelsim.workload.pot.reshaping import plain_reason
 from accelsim.workload.pot_annotations import known_weights, stated_weights
 from accelsim.workload.skip_annotation import SkipRecord, with_skips
+from accelsim.workload.training import TrainingRecord
 from accelsim.workload.yaml_records import Name
 
 if TYPE_CHECKING:
@@ -125,6 +127,7 @@ class AnnotatedRecord(Record):
     pot_weights: str | None = None
     images: str | None = None
     skip: SkipRecord | None = None
+    training: TrainingRecord | None = None
 
 
 def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> LayerGraph:
@@ -163,11 +166,12 @@ def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> La
         images = path.parent / record.images
         if not images.exists():
             raise WorkloadError("no such file or folder", where=path, key="images", value=record.images)
+    training = record.training or network.annotations.training
     return replace(
         network,
         name=record.name or path.stem,
         description=record.description or network.description,
-        annotations=replace(network.annotations, operands=operands, images=images, skip=plan),
+        annotations=replace(network.annotations, operands=operands, images=images, skip=plan, training=training),
     )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from accelsim.workload.skip import SkipPlan
+    from accelsim.workload.training import TrainingRecord
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,12 +29,15 @@ class Annotations:
         ONNX file that the network came from, which can be run; None for one described by its shapes alone.
     skip
         Gates and exits with what they decided for each sample; None where everything always runs.
+    training
+        How a step of training is simulated; None for inference.
     """
 
     operands: Mapping[str, OperandData] = field(default_factory=dict)
     images: Path | None = None
     model: Path | None = None
     skip: SkipPlan | None = None
+    training: TrainingRecord | None = None
 
     def of_tensor(self, name: str) -> OperandData:
         """What is known of a tensor."""
