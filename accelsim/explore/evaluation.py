@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accelsim import __version__
 from accelsim.config.model import validate
 from accelsim.config.schema import HardwareConfig
 from accelsim.errors import AccelsimError, ConfigError, InputError
@@ -50,6 +51,8 @@ def evaluate(task: Mapping[str, Any]) -> Outcome:
     begin = time.perf_counter()
     if "failed" in task:
         return {"error": task["failed"], "wall_s": 0.0}
+    if task["version"] != __version__:
+        return {"error": f"the worker has accelsim {__version__}, the head {task['version']}", "wall_s": 0.0}
     try:
         results = run_point(task)
         config = validate(HardwareConfig, task["machine"], "the point", ConfigError)

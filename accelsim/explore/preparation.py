@@ -83,6 +83,7 @@ def task_of(
     except ConfigError as error:
         return {"failed": str(error)}
     return {
+        "version": __version__,
         "machine": {key: value for key, value in machine.items() if key not in ("description", "sources")},
         "workloads": list(space.point_workloads(point)),
         "batch": space.point_batch(point),

@@ -122,10 +122,15 @@ def _workers(options: StudyOptions) -> Any:  # noqa: ANN401 - a context manager 
     from accelsim.explore.local_workers import LocalWorkers
 
     if options.dask is None:
-        return LocalWorkers(options.workers or len(os.sched_getaffinity(0)))
+        return LocalWorkers(options.workers or _processors())
     from accelsim.explore.dask_workers import DaskWorkers
 
     return DaskWorkers(options.dask)
+
+
+def _processors() -> int:
+    """Processors that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cache(options: StudyOptions) -> dict[str, Any] | None:
@@ -152,6 +157,7 @@ def check_installed() -> None:
     """
     try:
         import optuna  # noqa: F401 - whether it is there
+        import pyarrow  # noqa: F401 - as above
         import sklearn  # noqa: F401 - as above
     except ImportError as problem:
         raise InputError(

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim.config.model import validate
@@ -77,7 +78,7 @@ class Space:
         """Hash of all that decides which points there are and what they mean; not of how many are wanted."""
         content = {
             "base": {key: value for key, value in self.base.items() if key not in ("description", "sources")},
-            "workloads": self.workloads,
+            "workloads": [_content(name) for name in self.workloads],
             "batch": self.batch,
             "parameters": [(type(entry).__name__, *vars(entry).items()) for entry in self.parameters],
             "derived": {path: expression.text for path, expression in self.derived.items()},
@@ -132,3 +133,11 @@ class Space:
         """Samples per run at a point."""
         batch = point.get("batch", self.batch)
         return batch if isinstance(batch, int) else None
+
+
+def _content(workload: str) -> str:
+    """What a workload is: the content of a file, wherever it lies, else a name."""
+    try:
+        return hashlib.sha256(Path(workload).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return workload

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelsim.config.model import validate
@@ -16,8 +17,6 @@ from accelsim.explore.paths import nearest, value_at, with_value
 from accelsim.explore.space import RUN_PATHS, Space
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from accelsim.explore.space_file import SpaceFile
 
 
@@ -27,8 +26,9 @@ def beside(path: Path, name: str, suffixes: tuple[str, ...]) -> str:
 
 
 def beside_workload(path: Path, name: str) -> str:
-    """As `beside`, for a workload, which may be a name."""
-    return beside(path, name, (".yaml", ".yml", ".onnx", ".csv"))
+    """As `beside`, for a workload, which may be a name; a path is absolute, for workers start elsewhere."""
+    found = beside(path, name, (".yaml", ".yml", ".onnx", ".csv"))
+    return name if found == name else str(Path(found).absolute())
 
 
 def checked(space: Space, record: SpaceFile, path: Path) -> Space:

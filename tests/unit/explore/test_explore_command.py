@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -123,3 +124,12 @@ def test_a_study_without_a_point_that_runs_fails(explored: Path, capsys: pytest.
     assert run_command(["explore", str(space), "--out", str(out), "--workers", "1", "--no-cache"]) == 1
     assert "all 2 trials failed, the first one with:" in capsys.readouterr().err
     assert (out / "report.html").exists()
+
+
+@pytest.mark.parametrize("package", ["optuna", "sklearn", "pyarrow"])
+def test_a_package_that_is_missing_is_named(
+    explored: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert run_command(["explore", str(explored / "space.yaml"), "--out", str(explored / "new")]) == 2
+    assert f"needs the package {package}: pip install 'accelsim[explore]'" in capsys.readouterr().err

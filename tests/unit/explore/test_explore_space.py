@@ -7,10 +7,12 @@ from spaces import small_space, write_space
 
 from accelsim.config.loader import list_presets
 from accelsim.errors import InputError
+from accelsim.explore.evaluation import evaluate
 from accelsim.explore.fidelity import FidelityPlan
 from accelsim.explore.metrics import METRICS, area_table
-from accelsim.explore.preparation import check_space
+from accelsim.explore.preparation import check_space, task_of
 from accelsim.explore.space_file import load_space
+from accelsim.resources import resource_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,3 +129,21 @@ def test_every_area_has_a_source_and_every_metric_a_unit_that_its_name_ends_with
     for metric in METRICS.values():
         if metric.unit in ("ns", "pJ", "mW", "mm2", "KiB", "cycles"):
             assert metric.name.endswith("_" + metric.unit.lower()), metric.name
+
+
+def test_a_workload_file_counts_by_its_content(tmp_path: Path) -> None:
+    text = (resource_folder("workloads") / "models" / "tiny_cnn.yaml").read_text("utf-8")
+    hashes = []
+    for name, content in (("one", text), ("two", text), ("three", text.replace("tiny", "other"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "net.yaml").write_text(content, "utf-8")
+        space = small_space(tmp_path / name, workload="net.yaml")
+        assert space.workloads == (str(tmp_path / name / "net.yaml"),)
+        hashes.append(space.content_hash)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_worker_of_another_version_says_so(tmp_path: Path) -> None:
+    task = task_of(small_space(tmp_path, parameters={"batch": [1]}), {"batch": 1}, "full")
+    outcome = evaluate(task | {"version": "0.0.9"})
+    assert outcome["error"].startswith("the worker has accelsim ")
