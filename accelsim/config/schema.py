@@ -158,6 +158,23 @@ class HardwareConfig(Record):
     """Where each number comes from: dotted key to citation."""
 
     @model_validator(mode="after")
+    def _caches_take_the_place_of_buffers(self) -> HardwareConfig:
+        own = self.pe_array.own_memories
+        if not own:
+            return self
+        if self.sram:
+            message = f"sram: a machine whose array has {', '.join(own)} has no scratchpads; leave sram out"
+            raise ValueError(message)
+        if self.interconnect.kind != "none":
+            message = f"interconnect.kind = {self.interconnect.kind}: a machine whose array has caches takes none"
+            raise ValueError(message)
+        if self.host.bandwidth_gb_per_s is not None:
+            raise ValueError("host.bandwidth_gb_per_s: a machine whose array has caches has all in DRAM")
+        if self.mapping.layers:
+            raise ValueError("mapping.layers: a machine whose array has caches cuts no tiles")
+        return self
+
+    @model_validator(mode="after")
     def _every_operand_has_one_buffer(self) -> HardwareConfig:
         owners: dict[str, str] = {}
         for name, buffer in self.sram.items():
@@ -169,16 +186,9 @@ class HardwareConfig(Record):
                     raise ValueError(message)
                 owners[operand] = name
         missing = [operand for operand in ("ifmap", "weight", "ofmap") if operand not in owners]
-        if own := self.pe_array.own_memories:
-            if self.sram:
-                message = f"sram: a machine whose array has {', '.join(own)} has no scratchpads; leave sram out"
-                raise ValueError(message)
-            if self.interconnect.kind != "none":
-                message = f"interconnect.kind = {self.interconnect.kind}: a machine whose array has caches takes none"
-                raise ValueError(message)
-        elif not self.sram:
+        if not self.sram and not self.pe_array.own_memories:
             raise ValueError("sram: is missing")
-        elif missing:
+        if missing and self.sram:
             message = f"no buffer under sram holds {' or '.join(missing)}"
             raise ValueError(message)
         if self.pe_array.operand_bits < max(self.precision.ifmap_bits, self.precision.weight_bits):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from accelsim.errors import MappingError
 from accelsim.mapping.footprint import pixel_grid
+from accelsim.mapping.layer_tiler import LayerTiler
 from accelsim.mapping.placement import Demand, Placement, place
 from accelsim.mapping.stages import channels_of
 from accelsim.mapping.tensor_memory import TensorMemory
@@ -157,7 +158,7 @@ def map_cached_network(
     Raises
     ------
     MappingError
-        When the DRAM is too small, or layers of the network may be skipped.
+        When the DRAM is too small, an operand too wide, or layers of the network may be skipped.
     """
     if graph.annotations.skip is not None:
         raise MappingError(
@@ -166,6 +167,7 @@ def map_cached_network(
             key="skip",
         )
     tensors = TensorMemory(graph, hardware, machine)
+    LayerTiler(tensors, memory, {}).check_operand_widths()
     run = machine.begin(memory)
     unplaced = {stage.index: _placed(tensors, stage, None) for stage in tensors.stages}
     scratch = {index: run.scratch_bytes(stage) for index, stage in unplaced.items()}

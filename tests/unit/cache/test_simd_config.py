@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from accelsim.config.schema import HardwareConfig
 from accelsim.energy.table import load_energy_table
 from accelsim.errors import ConfigError, InputError
 from accelsim.pipeline import simulate
+from accelsim.workload.loader import load_workload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +71,33 @@ def test_caches_and_scratchpads_exclude_each_other() -> None:
         ConfigError, match="sram: a machine whose array has l1, l2, l3 has no scratchpads; leave sram out"
     ):
         load_hardware("eden_cpu", [buffer])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("host.bandwidth_gb_per_s=10.0", "host.bandwidth_gb_per_s: a machine whose array has caches has all in DRAM"),
+        ("mapping.layers={conv1: {order: mnk, m: 1, n: 1, k: 1}}", "mapping.layers: a machine whose array has caches"),
+    ],
+)
+def test_keys_that_caches_leave_without_effect_are_refused(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_hardware("eden_cpu", [override])
+
+
+def test_operands_wider_than_the_lanes_are_refused() -> None:
+    graph = load_workload("lenet5")
+    wide = replace(graph, layers=(replace(graph.layers[0], weight_bits=64), *graph.layers[1:]))
+    with pytest.raises(InputError, match="has operands of 64 bits, the array multiplies up to 32"):
+        simulate("eden_cpu", wide)
+
+
+@pytest.mark.parametrize("bits", [1, 3, 8, 12, 16, 32])
+def test_operands_of_any_width_run(bits: int) -> None:
+    widths = [f"precision.{operand}_bits={bits}" for operand in ("ifmap", "weight", "ofmap")]
+    for preset in ("eden_cpu", "eden_gpu"):
+        result = simulate(preset, "tiny_cnn", overrides=widths)
+        assert result.totals.effective_macs == result.totals.dense_macs
 
 
 def test_a_machine_without_caches_needs_scratchpads() -> None:
