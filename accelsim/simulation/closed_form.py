@@ -17,7 +17,7 @@ import numpy as np
 from accelsim.hardware.dram.activity import DramActivity
 from accelsim.hardware.dram.constraints import COMMANDS
 from accelsim.hardware.dram.controller import Dram
-from accelsim.simulation.machine import StageTiming
+from accelsim.simulation.machine import STALL_OF_OPERAND, StageTiming
 from accelsim.simulation.simulator import Simulation, build_memory
 from accelsim.simulation.trace import Trace
 from accelsim.units import BYTES_PER_GB, PS_PER_NS, PS_PER_S, ceil_div
@@ -167,7 +167,10 @@ class _Traffic:
     def of(cls, stage: StageTiles, memory: Dram | IdealMemory) -> _Traffic:
         burst = memory.burst_bytes
         row = memory.spec.row_bytes * memory.spec.config.channels if isinstance(memory, Dram) else burst
-        whole = {f"{tiles.operand}_fetch": tiles.fetch for tiles in (*stage.inputs, stage.output.tiles)}
+        whole = {
+            STALL_OF_OPERAND.get(tiles.operand, f"{tiles.operand}_fetch"): tiles.fetch
+            for tiles in (*stage.inputs, stage.output.tiles)
+        }
         whole["ofmap_drain"] = stage.output.drain
         patterns = {cause: pattern.in_dram for cause, pattern in whole.items()}
         at_host = {cause: pattern.host_tile_bytes for cause, pattern in whole.items()}

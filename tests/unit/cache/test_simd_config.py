@@ -13,7 +13,13 @@ from accelsim.config.pe_array import OnChipMemory
 from accelsim.config.schema import HardwareConfig
 from accelsim.energy.table import load_energy_table
 from accelsim.errors import ConfigError, InputError
-from accelsim.pipeline import simulate
+from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.pe_array import build_array
+from accelsim.mapping.network import map_network
+from accelsim.pipeline import memory_interface, simulate
+from accelsim.result import STALL_CAUSES
+from accelsim.simulation.closed_form import estimate_stages
+from accelsim.simulation.simulator import run_stages
 from accelsim.workload.loader import load_workload
 
 if TYPE_CHECKING:
@@ -150,3 +156,12 @@ def test_larger_caches_leak_more() -> None:
     )
     assert table.leakage_mw_per_sram_kib > 0
     assert large > 5 * small
+
+
+def test_an_estimate_charges_the_causes_that_a_simulation_knows() -> None:
+    config = load_hardware("eden_cpu")
+    memory = memory_interface(config, Dram(config.dram))
+    mapping = map_network(load_workload("lenet5"), config, memory, build_array(config))
+    estimated, simulated = estimate_stages(mapping.tiles, config), run_stages(mapping.tiles, config)
+    assert {cause for timing in estimated.timings for cause in timing.stalls} <= set(STALL_CAUSES)
+    assert 0.5 < estimated.end_ps / simulated.end_ps < 1.2
