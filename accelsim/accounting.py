@@ -133,6 +133,7 @@ class Account:
         """Result of a layer that takes no time of its own."""
         skipped = carrier in self._skipped
         operations = self.mapping.graph.vector_operations(layer) if carrier and not skipped else 0
+        operations = round(operations * self._result_share.get(carrier or "", 1.0))
         energy = self._energy_model.vector_energy(operations)
         by_component = component_totals(energy)
         result = LayerResult(
@@ -181,11 +182,21 @@ class Account:
             dram_write_bytes=written,
             energy_pj=sum(by_component.values()),
             energy_by_component=by_component,
-            skipped_fraction=float(layer.name in self._skipped),
+            skipped_fraction=1.0 if layer.name in self._skipped else _closed_channels(stage),
             wasted_dram_bytes=sum(timing.wasted_bytes.values()),
             mapping=stage.mapping,
         )
         return result, energy
+
+    @cached_property
+    def _result_share(self) -> dict[str, float]:
+        """Share of its results that a layer makes, where it skips some of its channels."""
+        shares = {}
+        for stage in self.mapping.tiles:
+            channels = stage.mapping.get("channels")
+            if isinstance(channels, dict) and channels["results"]:
+                shares[stage.name] = channels["run"] / channels["of"]
+        return shares
 
     @cached_property
     def _skipped(self) -> set[str]:
@@ -307,6 +318,12 @@ class Account:
         traffic["time_ps"] = np.arange(bins) * histogram.bin_ps
         traffic["read_bytes"], traffic["write_bytes"] = histogram.read_bytes, histogram.write_bytes
         return traffic[traffic["time_ps"] <= self.simulation.end_ps]
+
+
+def _closed_channels(stage: StageTiles) -> float:
+    """Share of the channels around a gate that are closed."""
+    channels = stage.mapping.get("channels")
+    return 1 - channels["open"] / channels["of"] if isinstance(channels, dict) else 0.0
 
 
 def _wasted_activity(stage: StageTiles, timing: StageTiming) -> Activity:

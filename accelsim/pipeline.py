@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -17,11 +16,12 @@ from accelsim.hardware.dram.partition_ranges import DATASHEET, partition_ranges
 from accelsim.hardware.dram.read_errors import ReadErrors
 from accelsim.hardware.interconnect import build_interconnect
 from accelsim.hardware.pe_array import build_array
+from accelsim.mapping.channel_variants import ChannelVariants
 from accelsim.mapping.layer_tiler import MemoryInterface
 from accelsim.mapping.network import map_network
 from accelsim.mapping.placement import ALIGNMENT_BYTES, Rooms
 from accelsim.numerics.accuracy_request import AccuracyRequest
-from accelsim.samples import run_samples
+from accelsim.samples import SampleRuns, run_samples
 from accelsim.simulation.closed_form import estimate_stages
 from accelsim.simulation.simulator import run_stages
 from accelsim.units import BYTES_PER_GB
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from accelsim.config.schema import HardwareConfig
+    from accelsim.energy.table import EnergyTable
+    from accelsim.hardware.dram.device import Device
     from accelsim.mapping.layer_tiler import TilingSolutions
     from accelsim.mapping.network import NetworkMapping
     from accelsim.numerics.run_accuracy import CleanAccuracies
@@ -56,6 +58,7 @@ def simulate(
     solutions: TilingSolutions | None = None,
     fidelity: Literal["full", "estimate"] = "full",
     clean_accuracies: CleanAccuracies | None = None,
+    workers: int = 1,
 ) -> RunResult:
     """Simulate a network on a machine.
 
@@ -84,6 +87,8 @@ def simulate(
         of what events decide.
     clean_accuracies
         Accuracies without errors that are known from before; those that are measured are added.
+    workers
+        Processes that simulate samples whose decisions differ; the result is the same for any number.
 
     Returns
     -------
@@ -114,31 +119,17 @@ def simulate(
     request = _accuracy_request(accuracy, data)
     images = _images(graph, request)
     array = build_array(config)
-    mapping = map_network(
-        graph,
-        config,
-        memory_interface(config, dram),
-        array,
-        _part_of(progress, "mapping"),
-        solutions,
-        build_interconnect(config.interconnect),
-    )
-    peak_gb_per_s = _peak_bandwidth(config, dram)
-
-    def run(
-        mapped: NetworkMapping, report: Callable[[float], None] | None = None, *, with_profile: bool = True
-    ) -> RunResult:
-        if fidelity == "estimate":
-            simulation = estimate_stages(mapped.tiles, config)
-        else:
-            simulation = run_stages(mapped.tiles, config, report)
-        account = Account(config, table, dram.spec.device, mapped, simulation, errors, peak_gb_per_s)
-        return account.result(seed, with_profile=with_profile and fidelity == "full")
-
+    memory, interconnect = memory_interface(config, dram), build_interconnect(config.interconnect)
+    known: TilingSolutions = {} if solutions is None else solutions
+    mapping = map_network(graph, config, memory, array, _part_of(progress, "mapping"), known, interconnect)
+    run = MachineRun(config, table, dram.spec.device, errors, _peak_bandwidth(config, dram), seed, fidelity)
     simulating = _part_of(progress, "simulation")
     skip = graph.annotations.skip
     if skip is not None:
-        return run_samples(mapping, skip, partial(run, with_profile=False), run, simulating)
+        variants = None
+        if skip.channel_gates:
+            variants = ChannelVariants(mapping, skip, config, memory, array, interconnect, known)
+        return run_samples(SampleRuns(mapping, skip, run, variants), simulating, workers)
     result = run(mapping, simulating)
     if images is None:
         return result
@@ -146,6 +137,42 @@ def simulate(
 
     measuring = _part_of(progress, "accuracy")
     return replace(result, accuracy=measure_run(mapping, errors, images, request, measuring, clean_accuracies))
+
+
+@dataclass(frozen=True)
+class MachineRun:
+    """Simulates mapped networks on a machine; can be handed to another process.
+
+    Parameters
+    ----------
+    config, table, device, errors
+        The machine, its energy table, its DRAM device and what flips there.
+    peak_gb_per_s
+        Bandwidth of the memory.
+    seed
+        Seed of the run.
+    fidelity
+        Whether to simulate or to estimate.
+    """
+
+    config: HardwareConfig
+    table: EnergyTable
+    device: Device
+    errors: ReadErrors | None
+    peak_gb_per_s: float
+    seed: int
+    fidelity: Literal["full", "estimate"]
+
+    def __call__(
+        self, mapped: NetworkMapping, report: Callable[[float], None] | None = None, *, with_profile: bool = True
+    ) -> RunResult:
+        """Run a mapped network."""
+        if self.fidelity == "estimate":
+            simulation = estimate_stages(mapped.tiles, self.config)
+        else:
+            simulation = run_stages(mapped.tiles, self.config, report)
+        account = Account(self.config, self.table, self.device, mapped, simulation, self.errors, self.peak_gb_per_s)
+        return account.result(self.seed, with_profile=with_profile and self.fidelity == "full")
 
 
 def _accuracy_request(accuracy: bool | AccuracyRequest | None, data: str | Path | None) -> AccuracyRequest:  # noqa: FBT001

@@ -6,111 +6,37 @@ figures over time are those of one sample, the one whose latency lies nearest th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.energy.model import rounded
 from accelsim.mapping.decisions import DecidedStages
-from accelsim.result import Distribution, DramResult, Histogram, LayerResult, RunResult, SamplesResult, sum_layers
+from accelsim.result import Distribution, Histogram, RunResult, SamplesResult, sum_layers
+from accelsim.sample_figures import RowFigures, SampleSums
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from accelsim.mapping.channel_variants import ChannelVariants
     from accelsim.mapping.network import NetworkMapping
     from accelsim.workload.skip import SkipPlan
 
 HISTOGRAM_BINS = 40
+ROWS_PER_WORKER = 50
+"""Rows below which a further process is not worth its start."""
+
+_CHUNK = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SampleRuns:
-    """Runs of the different rows of decisions.
-
-    Parameters
-    ----------
-    plan
-        Gates and decisions.
-    runs
-        One for each different row, in their order.
-    """
-
-    plan: SkipPlan
-    runs: tuple[RunResult, ...]
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """Samples with each row."""
-        return np.bincount(self.plan.distinct[1], minlength=len(self.runs))
-
-    def representative(self) -> int:
-        """Row whose latency lies nearest the mean over the samples; the more frequent one of equals."""
-        latency = np.array([run.totals.latency_ns for run in self.runs])
-        mean = np.average(latency, weights=self.counts)
-        order = np.lexsort((-self.counts, np.abs(latency - mean)))
-        return int(order[0])
-
-    def mean_result(self, shown: RunResult) -> RunResult:
-        """The run over all samples.
-
-        Parameters
-        ----------
-        shown
-            The run of the representative row, with its profile.
-        """
-        weights = self.counts / self.plan.samples
-        layers = [
-            _mean_layer([run.layer_results[index] for run in self.runs], weights)
-            for index in range(len(shown.layer_results))
-        ]
-        totals = sum_layers(layers, 0, shown.machine.peak_macs_per_cycle)
-        latency = self._distribution("latency_ns")
-        return replace(
-            shown,
-            totals=replace(totals, latency_ns=latency.mean),
-            energy_pj=_mean_energy([run.energy_pj for run in self.runs], weights, layers),
-            dram=_mean_dram([run.dram for run in self.runs], weights),
-            layer_results=tuple(layers),
-            samples=self._samples(latency),
-        )
-
-    def _per_sample(self, field: str) -> NDArray[np.float64]:
-        values = np.array([getattr(run.totals, field) for run in self.runs], np.float64)
-        return values[self.plan.distinct[1]]
-
-    def _distribution(self, field: str) -> Distribution:
-        values = self._per_sample(field)
-        p50, p99 = np.percentile(values, (50, 99), method="inverted_cdf")
-        return Distribution(float(values.mean()), float(p50), float(p99))
-
-    def _samples(self, latency: Distribution) -> SamplesResult:
-        right = self.plan.right
-        counts, edges = np.histogram(self._per_sample("latency_ns"), bins=HISTOGRAM_BINS)
-        wasted = [sum(layer.wasted_dram_bytes for layer in run.layer_results) for run in self.runs]
-        return SamplesResult(
-            count=self.plan.samples,
-            latency_ns=latency,
-            energy_pj=self._distribution("energy_pj"),
-            effective_macs=self._distribution("effective_macs"),
-            distinct=len(self.runs),
-            wasted_dram_bytes=float(np.average(wasted, weights=self.counts)),
-            execution_rates=self.plan.execution_rates(),
-            accuracy=None if right is None else float(right.mean()),
-            latency_histogram=Histogram(tuple(edges.tolist()), tuple(counts.tolist())),
-        )
-
-
-def run_samples(
-    mapping: NetworkMapping,
-    plan: SkipPlan,
-    run: Callable[[NetworkMapping], RunResult],
-    show: Callable[[NetworkMapping], RunResult],
-    progress: Callable[[float], None] | None = None,
-) -> RunResult:
-    """Simulate all samples of a plan.
+    """The different rows of decisions of a plan, on a machine.
 
     Parameters
     ----------
@@ -118,77 +44,140 @@ def run_samples(
         The network with everything in it.
     plan
         Gates and decisions.
-    run, show
-        Simulate a mapping, the second one with what the figures over time need.
+    run
+        Simulates a mapping, with or without what the figures over time need; goes to other processes as it is.
+    variants
+        Stages of which some channels are skipped; None where the plan has no gates on channels.
+    """
+
+    mapping: NetworkMapping
+    plan: SkipPlan
+    run: Callable[..., RunResult]
+    variants: ChannelVariants | None = None
+
+    @cached_property
+    def _patterns(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Per different row a sample that has it, and per sample the number of its row."""
+        rows = self.plan.distinct[1][:, None]
+        if self.variants is not None:
+            rows = np.concatenate([rows, self.variants.runs.reshape(self.plan.samples, -1)], axis=1)
+        _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        return first, which.reshape(-1)
+
+    @property
+    def which(self) -> NDArray[np.int64]:
+        """Per sample the number of its row."""
+        return self._patterns[1]
+
+    @property
+    def rows(self) -> int:
+        """Number of different rows."""
+        return len(self._patterns[0])
+
+    @cached_property
+    def _decided(self) -> DecidedStages:
+        return DecidedStages(self.mapping, self.plan)
+
+    def mapping_of(self, row: int) -> NetworkMapping:
+        """The network under one row."""
+        sample = int(self._patterns[0][row])
+        decisions = self.plan.distinct[0][self.plan.distinct[1][sample]]
+        if self.variants is None:
+            return replace(self.mapping, tiles=self._decided.stages(decisions))
+        stages = self._decided.stages(decisions, self.variants.stages_of(sample), self.variants.deciders())
+        return replace(self.mapping, tiles=stages)
+
+    def figures(self, row: int) -> RowFigures:
+        """Simulate one row."""
+        return RowFigures.of(self.run(self.mapping_of(row), with_profile=False))
+
+
+_runs: SampleRuns | None = None
+
+
+def _start(runs: SampleRuns) -> None:
+    global _runs  # noqa: PLW0603 - what a worker process simulates
+    _runs = runs
+
+
+def _figures(row: int) -> RowFigures:
+    if _runs is None:
+        message = "a worker process has been started without its runs"
+        raise RuntimeError(message)
+    return _runs.figures(row)
+
+
+def _all_figures(runs: SampleRuns, workers: int) -> Iterator[RowFigures]:
+    """Figures of all rows in their order."""
+    workers = min(workers, runs.rows // ROWS_PER_WORKER)
+    if workers < 2:
+        for row in range(runs.rows):
+            yield runs.figures(row)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (runs,)) as pool:
+        yield from pool.map(_figures, range(runs.rows), chunksize=_CHUNK)
+
+
+def run_samples(runs: SampleRuns, progress: Callable[[float], None] | None = None, workers: int = 1) -> RunResult:
+    """Simulate all samples of a plan.
+
+    Parameters
+    ----------
+    runs
+        Network, plan and machine.
     progress
         Called with the share of the rows that have been simulated.
+    workers
+        Processes; the result is the same for any number.
     """
-    decided = DecidedStages(mapping, plan)
-    rows, _ = plan.distinct
-    runs = []
-    for number, row in enumerate(rows):
-        runs.append(run(replace(mapping, tiles=decided.stages(row))))
+    counts = np.bincount(runs.which, minlength=runs.rows)
+    sums, totals = SampleSums(), []
+    for row, figures in enumerate(_all_figures(runs, workers)):
+        sums.add(figures, int(counts[row]))
+        totals.append(figures.totals)
         if progress:
-            progress((number + 1) / len(rows))
-    samples = SampleRuns(plan, tuple(runs))
-    shown = rows[samples.representative()]
-    return samples.mean_result(show(replace(mapping, tiles=decided.stages(shown))))
-
-
-def _mean_layer(layers: Sequence[LayerResult], weights: NDArray[np.float64]) -> LayerResult:
-    """Mean of one layer over the rows; cycles by cause are rounded one by one and added up again."""
-
-    def mean(field: str) -> float:
-        return float(np.dot([getattr(layer, field) for layer in layers], weights))
-
-    causes = dict.fromkeys(cause for layer in layers for cause in layer.stalls)
-    stalls = {
-        cause: round(float(np.dot([layer.stalls.get(cause, 0) for layer in layers], weights))) for cause in causes
-    }
-    compute, stalled = round(mean("compute_cycles")), sum(stalls.values())
-    components = layers[0].energy_by_component
-    energies = {
-        name: rounded(float(np.dot([layer.energy_by_component[name] for layer in layers], weights)))
-        for name in components
-    }
-    runs = next((layer for layer in layers if not layer.skipped_fraction), layers[0])
+            progress((row + 1) / runs.rows)
+    per_row = np.array(totals)
+    shown = runs.run(runs.mapping_of(_representative(per_row[:, 0], counts)), with_profile=True)
+    layers = sums.layers(shown.layer_results, runs.mapping)
+    samples = _samples(runs, per_row)
+    total = sum_layers(layers, 0, shown.machine.peak_macs_per_cycle)
     return replace(
-        runs,
-        total_cycles=compute + stalled,
-        compute_cycles=compute,
-        stall_cycles=stalled,
-        stalls={cause: cycles for cause, cycles in stalls.items() if cycles},
-        effective_macs=round(mean("effective_macs")),
-        dram_read_bytes=round(mean("dram_read_bytes")),
-        dram_write_bytes=round(mean("dram_write_bytes")),
-        energy_pj=sum(energies.values()),
-        energy_by_component=energies,
-        skipped_fraction=mean("skipped_fraction"),
-        wasted_dram_bytes=round(mean("wasted_dram_bytes")),
+        shown,
+        totals=replace(total, latency_ns=samples.latency_ns.mean),
+        energy_pj=sums.energy(layers),
+        dram=sums.dram_result(shown.dram),
+        layer_results=tuple(layers),
+        samples=samples,
     )
 
 
-def _mean_energy(
-    energies: Sequence[dict[str, dict[str, float]]], weights: NDArray[np.float64], layers: Sequence[LayerResult]
-) -> dict[str, dict[str, float]]:
-    """Mean by component and action; what rounding leaves goes to the largest action, so that the layers add up."""
-    mean: dict[str, dict[str, float]] = {}
-    for component in energies[0]:
-        actions = dict.fromkeys(action for energy in energies for action in energy[component])
-        mean[component] = {
-            action: rounded(float(np.dot([energy[component].get(action, 0.0) for energy in energies], weights)))
-            for action in actions
-        }
-        total = sum(layer.energy_by_component[component] for layer in layers)
-        if mean[component]:
-            largest = max(mean[component], key=mean[component].__getitem__)
-            mean[component][largest] += total - sum(mean[component].values())
-    return mean
+def _representative(latency: NDArray[np.float64], counts: NDArray[np.int64]) -> int:
+    """Row whose latency lies nearest the mean over the samples; the more frequent one of equals."""
+    mean = np.average(latency, weights=counts)
+    return int(np.lexsort((-counts, np.abs(latency - mean)))[0])
 
 
-def _mean_dram(results: Sequence[DramResult], weights: NDArray[np.float64]) -> DramResult:
-    values: dict[str, Any] = {}
-    for field in fields(DramResult):
-        value = float(np.dot([getattr(result, field.name) for result in results], weights))
-        values[field.name] = round(value) if isinstance(getattr(results[0], field.name), int) else value
-    return DramResult(**values)
+def _samples(runs: SampleRuns, per_row: NDArray[np.float64]) -> SamplesResult:
+    plan, values = runs.plan, per_row[runs.which]
+    latency, energy, macs = (_distribution(values[:, column]) for column in range(3))
+    counts, edges = np.histogram(values[:, 0], bins=HISTOGRAM_BINS)
+    rates = plan.execution_rates()
+    for number, gate in enumerate(plan.channel_gates):
+        rates[f"{gate.name}.channels"] = float(plan.channels_of(number).mean())
+    return SamplesResult(
+        count=plan.samples,
+        latency_ns=latency,
+        energy_pj=energy,
+        effective_macs=macs,
+        distinct=runs.rows,
+        wasted_dram_bytes=float(values[:, 3].mean()),
+        execution_rates=rates,
+        accuracy=None if plan.right is None else float(plan.right.mean()),
+        latency_histogram=Histogram(tuple(edges.tolist()), tuple(counts.tolist())),
+    )
+
+
+def _distribution(values: NDArray[np.float64]) -> Distribution:
+    p50, p99 = np.percentile(values, (50, 99), method="inverted_cdf")
+    return Distribution(float(values.mean()), float(p50), float(p99))

@@ -241,3 +241,11 @@ class PeArray(Protocol):
 
     def feature_map_form(self, data: OperandData, bits: int) -> StoredForm:
         """How a feature map of elements of `bits` bits is stored."""
+
+
+def reassigns_channels(array: object) -> bool:
+    """Whether an array deals out the open channels of a convolution anew where some are skipped.
+
+    It says so by an attribute of this name; where there is none the places of skipped channels idle.
+    """
+    return bool(getattr(array, "reassigns_channels", False))

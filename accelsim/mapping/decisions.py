@@ -18,7 +18,7 @@ from accelsim.errors import WorkloadError
 from accelsim.mapping.tile_graph import Activity, Dependence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -77,23 +77,42 @@ class DecidedStages:
             for gate in self.plan.gates
         ]
 
-    def stages(self, row: NDArray[np.bool_]) -> tuple[StageTiles, ...]:
-        """Stages under one row of decisions."""
+    def stages(
+        self,
+        row: NDArray[np.bool_],
+        narrowed: Mapping[int, StageTiles] | None = None,
+        deciders: Mapping[int, str] | None = None,
+    ) -> tuple[StageTiles, ...]:
+        """Stages under one row of decisions.
+
+        Parameters
+        ----------
+        row
+            Decisions on blocks and exits.
+        narrowed
+            Stages that take the place of planned ones, for some of their channels are skipped.
+        deciders
+            Layers that decide on the channels of such stages.
+        """
         closed, decided_by = self._closed(row), self._decided_by(row)
+        instead = narrowed or {}
+        for index, layer in (deciders or {}).items():
+            if index not in closed:
+                decided_by[index] = max(decided_by.get(index, -1), self._stage_of_layer[layer])
         moves = self._moves(row, closed)
         stands_for = self._stands_for(row, closed, moves)
         keeps = self._kept_longer(stands_for)
         stages = []
         for planned in self.mapping.tiles:
-            tiles = replace(planned, decided_by=decided_by.get(planned.index))
+            tiles = replace(instead.get(planned.index, planned), decided_by=decided_by.get(planned.index))
             if tiles.index in moves:
                 moved = self.mapping.moves[self.mapping.stages[tiles.index].output]
-                inputs = tuple(self._rewired(operand, stands_for, moves) for operand in moved.inputs)
+                inputs = tuple(self._rewired(operand, stands_for, moves, instead) for operand in moved.inputs)
                 stages.append(replace(moved, inputs=inputs, decided_by=tiles.decided_by))
             elif tiles.index in closed:
                 stages.append(_closed_stage(tiles))
             else:
-                inputs = tuple(self._rewired(operand, stands_for, moves) for operand in tiles.inputs)
+                inputs = tuple(self._rewired(operand, stands_for, moves, instead) for operand in tiles.inputs)
                 kept_until = keeps.get(tiles.index, tiles.kept_until)
                 stages.append(replace(tiles, inputs=inputs, kept_until=kept_until))
         return tuple(stages)
@@ -161,16 +180,24 @@ class DecidedStages:
                     keeps[end] = max(keeps.get(end, kept.kept_until), closed.kept_until)
         return keeps
 
-    def _rewired(self, operand: OperandTiles, stands_for: dict[int, list[int]], moves: set[int]) -> OperandTiles:
+    def _rewired(
+        self,
+        operand: OperandTiles,
+        stands_for: dict[int, list[int]],
+        moves: set[int],
+        instead: Mapping[int, StageTiles],
+    ) -> OperandTiles:
         """Let tiles that waited for a closed stage wait for as large a part of what stands for its result."""
-        if not any(entry.stage in stands_for or entry.stage in moves for entry in operand.dependences):
+        changed = {*stands_for, *moves, *instead}
+        if not any(entry.stage in changed for entry in operand.dependences):
             return operand
         needed: dict[int, NDArray[np.int64]] = {}
         for entry in operand.dependences:
             planned = len(self.mapping.tiles[entry.stage].output.tiles)
             for end in stands_for.get(entry.stage, [entry.stage]):
                 root = self.mapping.stages[end].output
-                drains = len((self.mapping.moves[root] if end in moves else self.mapping.tiles[end]).output.tiles)
+                maker = self.mapping.moves[root] if end in moves else instead.get(end, self.mapping.tiles[end])
+                drains = len(maker.output.tiles)
                 drained = entry.drained if drains == planned else -(-entry.drained * drains // planned)
                 needed[end] = np.maximum(needed.get(end, 0), drained)
         return operand.after(*(Dependence(end, drained) for end, drained in needed.items()))

@@ -134,7 +134,7 @@ def map_network(
     while True:
         tensors = TensorMemory(graph, hardware, array, frozenset(barred))
         try:
-            return _NetworkMapper(tensors, memory, known, interconnect).network_mapping(progress)
+            return NetworkMapper(tensors, memory, known, interconnect).network_mapping(progress)
         except NoRoomError as error:
             kept = [tensors.lives[name] for name in tensors.kept_during(error.stage)]
             if not kept:
@@ -143,7 +143,7 @@ def map_network(
 
 
 @dataclass
-class _NetworkMapper:
+class NetworkMapper:
     """What the stages of one network share while they are mapped; everything is computed once."""
 
     tensors: TensorMemory

@@ -242,6 +242,8 @@ class StageTiles:
         Stage at whose end it is known whether this one runs; None where that is known from the start.
     closed
         Whether it does not run; what was fetched for it before that was known is wasted.
+    waits
+        Whether nothing is fetched for it before the decision, for that says what to fetch, too.
     loads
         Loads of the stationary operand that overlap with compute; None where they are part of the compute cycles.
     drain_cycles
@@ -265,6 +267,7 @@ class StageTiles:
     busy_cycles: NDArray[np.float64] | None = None
     decided_by: int | None = None
     closed: bool = False
+    waits: bool = False
     loads: StepLoads | None = None
     drain_cycles: int = 0
     limits: tuple[StepLimit, ...] = ()

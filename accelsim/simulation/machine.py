@@ -226,7 +226,7 @@ class Machine:
             if stream is None:
                 continue
             decided = self._open_decision(run.stage)
-            if decided is not None and operand not in self._speculates:
+            if decided is not None and (run.stage.waits or operand not in self._speculates):
                 self._waits[operand] = f"the decision on {run.stage.name}"
                 yield decided
             if not run.stage.closed:

@@ -91,6 +91,11 @@ class DecisionTrace:
             names += [block.name, *(f"{block.name}.channel{index}" for index in range(block.channels))]
         return names
 
+    @property
+    def is_block(self) -> NDArray[np.bool_]:
+        """Per column whether it decides on a whole block, not on a channel."""
+        return np.array([index == 0 for block in self.blocks for index in range(1 + block.channels)], np.bool_)
+
     def execution_rates(self) -> NDArray[np.float64]:
         """Share of the images for which each block ran."""
         starts = np.cumsum([0, *(1 + block.channels for block in self.blocks[:-1])])

@@ -14,6 +14,8 @@ from accelsim.workload.operators import Activation, Conv, Elementwise, Gemm, Poo
 from accelsim.workload.skip import Gate, skippable_blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from accelsim.workload.operators import Operator
 
 GateForm = Literal["rnn", "feedforward"]
@@ -39,7 +41,10 @@ class _Writer:
 
 
 def with_gates(
-    graph: LayerGraph, form: GateForm = "rnn", blocks: tuple[Gate, ...] | None = None
+    graph: LayerGraph,
+    form: GateForm = "rnn",
+    blocks: tuple[Gate, ...] | None = None,
+    channels: Mapping[str, int] | None = None,
 ) -> tuple[LayerGraph, tuple[Gate, ...]]:
     """Put a gate before blocks of a network.
 
@@ -52,6 +57,8 @@ def with_gates(
         sigmoid. ``feedforward``: SkipNet's FFGate-II, a 3x3 convolution of stride 2, pool, linear, sigmoid.
     blocks
         Blocks to put gates before; where omitted all that may be skipped but the first, which always runs.
+    channels
+        By block the channels that its gate decides on as well, in a head of its own (dual dynamic inference).
 
     Returns
     -------
@@ -64,10 +71,11 @@ def with_gates(
     state: tuple[str, str] | None = None
     for block in chosen:
         writer = _Writer(f"{block.name}.gate", [])
+        width = (channels or {}).get(block.name, 0)
         if form == "rnn":
-            decision, state = _rnn_gate(writer, graph, _entrance(graph, block), state)
+            decision, state = _rnn_gate(writer, graph, _entrance(graph, block), state, width)
         else:
-            decision = _feedforward_gate(writer, graph, _entrance(graph, block))
+            decision = _feedforward_gate(writer, graph, _entrance(graph, block), width)
         extra += writer.layers
         gates.append(replace(block, decided_by=decision))
     return _woven(graph, extra, gates), tuple(gates)
@@ -80,18 +88,18 @@ def _entrance(graph: LayerGraph, block: Gate) -> str:
 
 
 def _rnn_gate(
-    writer: _Writer, graph: LayerGraph, source: str, state: tuple[str, str] | None
+    writer: _Writer, graph: LayerGraph, source: str, state: tuple[str, str] | None, channels: int
 ) -> tuple[str, tuple[str, str]]:
     """SkipNet's recurrent gate; returns the decision and the LSTM's state (hidden, cell) for the next gate."""
-    batch, channels = graph.tensors[source].shape[:2]
+    batch, width = graph.tensors[source].shape[:2]
     pooled = writer.add("pool", Pool("average"), source)
-    flat = writer.add("flat", View((batch, channels)), pooled)
+    flat = writer.add("flat", View((batch, width)), pooled)
     embedded = writer.add("embed", Gemm(LSTM_WIDTH), flat)
     embedded = writer.add("embed_relu", Activation("relu"), embedded)
-    width = LSTM_FUNCTIONS * LSTM_WIDTH
-    sums = writer.add("lstm_input", Gemm(width), embedded, weight="gate.lstm_input.weight")
+    sums_wide = LSTM_FUNCTIONS * LSTM_WIDTH
+    sums = writer.add("lstm_input", Gemm(sums_wide), embedded, weight="gate.lstm_input.weight")
     if state is not None:
-        recurrent = writer.add("lstm_hidden", Gemm(width), state[0], weight="gate.lstm_hidden.weight")
+        recurrent = writer.add("lstm_hidden", Gemm(sums_wide), state[0], weight="gate.lstm_hidden.weight")
         sums = writer.add("lstm_sum", Elementwise("add"), sums, recurrent)
     gated = writer.add("lstm_functions", Activation("sigmoid"), sums)
     parts = writer.add("lstm_parts", View((batch, 1, LSTM_FUNCTIONS, LSTM_WIDTH)), gated)
@@ -102,7 +110,16 @@ def _rnn_gate(
     hidden = writer.add("lstm_tanh", Activation("tanh"), cell)
     decision = writer.add("linear", Gemm(1), hidden, weight="gate.linear.weight")
     decision = writer.add("sigmoid", Activation("sigmoid"), decision, bits=8)
-    return decision, (hidden, cell)
+    return _with_channels(writer, hidden, decision, channels, shared=True), (hidden, cell)
+
+
+def _with_channels(writer: _Writer, source: str, decision: str, channels: int, *, shared: bool) -> str:
+    """The head that decides on channels, where there is one; returns the last decision."""
+    if not channels:
+        return decision
+    weight = f"gate.channels{channels}.weight" if shared else ""
+    made = writer.add("channels", Gemm(channels), source, weight=weight)
+    return writer.add("channels_sigmoid", Activation("sigmoid"), made, bits=8)
 
 
 def _mix() -> Pool:
@@ -110,14 +127,15 @@ def _mix() -> Pool:
     return Pool("average", Window((LSTM_FUNCTIONS, 1)))
 
 
-def _feedforward_gate(writer: _Writer, graph: LayerGraph, source: str) -> str:
-    batch, channels = graph.tensors[source].shape[:2]
-    made = writer.add("conv", Conv(channels, Window((3, 3), (2, 2), (1, 1, 1, 1))), source)
+def _feedforward_gate(writer: _Writer, graph: LayerGraph, source: str, channels: int) -> str:
+    batch, width = graph.tensors[source].shape[:2]
+    made = writer.add("conv", Conv(width, Window((3, 3), (2, 2), (1, 1, 1, 1))), source)
     made = writer.add("relu", Activation("relu"), made)
     made = writer.add("pool", Pool("average"), made)
-    made = writer.add("flat", View((batch, channels)), made)
-    made = writer.add("linear", Gemm(1), made)
-    return writer.add("sigmoid", Activation("sigmoid"), made, bits=8)
+    flat = writer.add("flat", View((batch, width)), made)
+    made = writer.add("linear", Gemm(1), flat)
+    decision = writer.add("sigmoid", Activation("sigmoid"), made, bits=8)
+    return _with_channels(writer, flat, decision, channels, shared=False)
 
 
 def _woven(graph: LayerGraph, extra: list[Layer], gates: list[Gate]) -> LayerGraph:

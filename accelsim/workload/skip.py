@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from accelsim.workload.channel_skip import ChannelGate
     from accelsim.workload.graph import Layer, LayerGraph
 
 GateKind = Literal["layer_skip", "early_exit"]
@@ -67,12 +68,18 @@ class SkipPlan:
         Where the decisions come from: ``trace`` or ``rate``.
     right
         ``(samples,)``, whether the network's answer under these decisions was the label; None where that is not known.
+    channel_gates
+        Gates on channels, in the order of the graph.
+    channels
+        ``(samples, channels of all such gates)``, true where a channel is computed; None without such gates.
     """
 
     gates: tuple[Gate, ...]
     decisions: NDArray[np.bool_]
     origin: Literal["trace", "rate"]
     right: NDArray[np.bool_] | None = None
+    channel_gates: tuple[ChannelGate, ...] = ()
+    channels: NDArray[np.bool_] | None = None
 
     @property
     def samples(self) -> int:
@@ -98,6 +105,8 @@ class SkipPlan:
     def digest(self) -> str:
         """Hash of gates and decisions."""
         content = repr(self.gates).encode() + np.packbits(self.decisions).tobytes()
+        if self.channels is not None:
+            content += repr(self.channel_gates).encode() + np.packbits(self.channels).tobytes()
         return hashlib.sha256(content).hexdigest()
 
     def closed_gates(self, row: NDArray[np.bool_]) -> list[Gate]:
@@ -107,6 +116,17 @@ class SkipPlan:
     def execution_rates(self) -> dict[str, float]:
         """Per gate the share of the samples for which its layers ran."""
         return {gate.name: float(rate) for gate, rate in zip(self.gates, self._in_effect.mean(axis=0), strict=True)}
+
+    def channels_of(self, number: int) -> NDArray[np.bool_]:
+        """Decisions of one gate on channels, ``(samples, channels)``; all are open where its block is closed."""
+        gate = self.channel_gates[number]
+        if self.channels is None:
+            return np.ones((self.samples, gate.width), np.bool_)
+        begin = sum(entry.width for entry in self.channel_gates[:number])
+        part = self.channels[:, begin : begin + gate.width]
+        governing = [column for column, entry in enumerate(self.gates) if gate.first in entry.layers]
+        runs = self._in_effect[:, governing].all(axis=1)
+        return part | ~runs[:, None]
 
 
 def skippable_blocks(graph: LayerGraph) -> tuple[Gate, ...]:

@@ -7,6 +7,8 @@
       blocks: [layer1.1, layer1.2]    # optional; every block that may be skipped but the first
       trace: decisions.npz            # of `accelsim trace-skips`, or a parquet table with a column for each gate; or
       rate: 0.7                       # share of the samples for which a block runs, or {block: share}
+      channels: 0.5                   # optional, with a rate: share of the samples for which a channel between the two
+                                      # convolutions of a block is computed, or {block: share}; a trace has its own
       samples: 1000                   # drawn at the rate
       seed: 0
       exits:                          # optional
@@ -23,6 +25,7 @@ from pydantic import Field, model_validator
 
 from accelsim.config.model import Record
 from accelsim.errors import WorkloadError
+from accelsim.workload.channel_skip import channel_gate
 from accelsim.workload.decision_trace import RIGHT, load_trace
 from accelsim.workload.gates import with_gates
 from accelsim.workload.skip import SkipPlan, checked_gate, drawn_decisions, early_exit, skippable_blocks
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from accelsim.workload.channel_skip import ChannelGate
+    from accelsim.workload.decision_trace import DecisionTrace
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.skip import Gate
 
@@ -53,6 +58,7 @@ class SkipRecord(Record):
     blocks: tuple[Name, ...] | None = None
     trace: str | None = None
     rate: Rate | dict[Name, Rate] | None = None
+    channels: Rate | dict[Name, Rate] | None = None
     samples: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0
     exits: tuple[ExitRecord, ...] = ()
@@ -61,6 +67,9 @@ class SkipRecord(Record):
     def _decisions_come_from_one_place(self) -> SkipRecord:
         if (self.trace is None) == (self.rate is None):
             message = "needs either a trace or a rate"
+            raise ValueError(message)
+        if self.trace is not None and self.channels is not None:
+            message = "channels: a trace says itself which channels are computed"
             raise ValueError(message)
         return self
 
@@ -83,15 +92,68 @@ def with_skips(graph: LayerGraph, record: SkipRecord, path: Path) -> tuple[Layer
         When a block does not exist or may not be skipped, or the decisions are those of other gates.
     """
     blocks = _chosen_blocks(graph, record, path)
+    trace = _load_npz(record, path)
+    widths = _channel_widths(graph, blocks, record, trace, path)
     if record.gates != "none":
-        graph, blocks = with_gates(graph, record.gates, blocks)
+        graph, blocks = with_gates(graph, record.gates, blocks, widths)
     exits = [early_exit(graph, entry.name, entry.test) for entry in record.exits]
     position = {layer.name: index for index, layer in enumerate(graph.layers)}
     gates = sorted((checked_gate(graph, gate) for gate in (*blocks, *exits)), key=lambda gate: position[gate.layers[0]])
     if not gates:
         raise WorkloadError("has neither a block that may be skipped nor an exit", where=path, key="skip")
-    decisions, right = _decisions(gates, record, path)
-    return graph, SkipPlan(tuple(gates), decisions, "rate" if record.trace is None else "trace", right)
+    decisions, right = _decisions(gates, record, trace, path)
+    channel_gates = tuple(channel_gate(graph, gate) for gate in gates if widths.get(gate.name))
+    origin: Literal["trace", "rate"] = "rate" if record.trace is None else "trace"
+    channels = _channels(channel_gates, record, trace)
+    return graph, SkipPlan(tuple(gates), decisions, origin, right, channel_gates, channels)
+
+
+def _load_npz(record: SkipRecord, path: Path) -> DecisionTrace | None:
+    if record.trace is None or record.trace.endswith(".parquet"):
+        return None
+    return load_trace(path.parent / record.trace)
+
+
+def _channel_widths(
+    graph: LayerGraph, blocks: tuple[Gate, ...], record: SkipRecord, trace: DecisionTrace | None, path: Path
+) -> dict[str, int]:
+    """By block the channels that are decided on."""
+    if trace is not None:
+        if not any(block.channels for block in trace.blocks) or len(trace.blocks) != len(blocks):
+            return {}
+        widths = {gate.name: entry.channels for gate, entry in zip(blocks, trace.blocks, strict=True)}
+        for gate in blocks:
+            found = channel_gate(graph, gate).width if widths[gate.name] else 0
+            if found != widths[gate.name]:
+                raise WorkloadError(
+                    f"decides on {widths[gate.name]} channels of {gate.name!r}, which has {found}", where=path,
+                    key="skip.trace", value=record.trace,
+                )  # fmt: skip
+        return {name: width for name, width in widths.items() if width}
+    if record.channels is None:
+        return {}
+    named = record.channels if isinstance(record.channels, dict) else {gate.name: record.channels for gate in blocks}
+    by_name = {gate.name: gate for gate in blocks}
+    for name in named:
+        if name not in by_name:
+            allowed = ", ".join(list(by_name)[:20])
+            raise WorkloadError("is no gated block", where=path, key=f"skip.channels.{name}", allowed=allowed)
+    return {name: channel_gate(graph, by_name[name]).width for name in named}
+
+
+def _channels(
+    gates: tuple[ChannelGate, ...], record: SkipRecord, trace: DecisionTrace | None
+) -> NDArray[np.bool_] | None:
+    """Decisions on channels, (samples, channels of all gates)."""
+    if not gates:
+        return None
+    if trace is not None:
+        return trace.decisions[:, ~trace.is_block]
+    rates = record.channels if isinstance(record.channels, dict) else dict.fromkeys(
+        (gate.name for gate in gates), record.channels or 0.0
+    )  # fmt: skip
+    columns = [rates[gate.name] for gate in gates for _ in range(gate.width)]
+    return drawn_decisions(columns, record.samples, record.seed + 1)
 
 
 def _chosen_blocks(graph: LayerGraph, record: SkipRecord, path: Path) -> tuple[Gate, ...]:
@@ -109,10 +171,13 @@ def _chosen_blocks(graph: LayerGraph, record: SkipRecord, path: Path) -> tuple[G
     return tuple(by_name[name] for name in dict.fromkeys(record.blocks))
 
 
-def _decisions(gates: list[Gate], record: SkipRecord, path: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+def _decisions(
+    gates: list[Gate], record: SkipRecord, trace: DecisionTrace | None, path: Path
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
     """Decisions, (samples, gates), and whether the answers were right where that is known."""
     if record.trace is not None:
-        return _traced(gates, path.parent / record.trace, path)
+        file = path.parent / record.trace
+        return _from_table(gates, file) if trace is None else _traced(gates, trace, file, path)
     if isinstance(record.rate, dict):
         names = [gate.name for gate in gates]
         for name in record.rate:
@@ -124,18 +189,15 @@ def _decisions(gates: list[Gate], record: SkipRecord, path: Path) -> tuple[NDArr
     return drawn_decisions(rates, record.samples, record.seed), None
 
 
-def _traced(gates: list[Gate], file: Path, path: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
-    if file.suffix == ".parquet":
-        return _from_table(gates, file)
-    trace = load_trace(file)
-    if any(block.channels for block in trace.blocks):
-        raise WorkloadError("holds decisions on channels, which cannot be laid over layers", where=file)
+def _traced(
+    gates: list[Gate], trace: DecisionTrace, file: Path, path: Path
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
     if len(trace.blocks) != len(gates):
         raise WorkloadError(
             f"holds decisions of {len(trace.blocks)} gates, the network has {len(gates)}", where=path, key="skip.trace",
             value=file.name,
         )  # fmt: skip
-    return trace.decisions, trace.right
+    return trace.decisions[:, trace.is_block], trace.right
 
 
 def _from_table(gates: list[Gate], file: Path) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:

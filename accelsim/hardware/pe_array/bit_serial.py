@@ -113,6 +113,7 @@ class BitSerial:
     """
 
     config: BitSerialConfig
+    reassigns_channels: ClassVar[bool] = True
 
     @cached_property
     def _known(self) -> dict[ArrayLayer, BitSerialCosts]:

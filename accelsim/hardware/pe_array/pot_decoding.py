@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.hardware.pe_array.pot_tiles import pot_tile_bits, pot_weight_form
-from accelsim.mapping.array_costs import StoredForm
+from accelsim.mapping.array_costs import StoredForm, reassigns_channels
 from accelsim.mapping.dataflow import DIMS
 from accelsim.units import BITS_PER_BYTE
 
@@ -52,6 +52,11 @@ class DecodingArray:
     array: PeArray
     ahead: bool
     weights_per_cycle: int | None
+
+    @property
+    def reassigns_channels(self) -> bool:
+        """Whether the array deals out the channels of a convolution anew where some are skipped."""
+        return reassigns_channels(self.array)
 
     def costs(self, layer: ArrayLayer) -> BlockCosts:
         """What a layer costs; one of plain weights has nothing to decode."""

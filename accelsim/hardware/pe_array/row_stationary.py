@@ -20,7 +20,7 @@ the multiplication (it is gated). Weights of the next pass wait in the filter bu
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -106,6 +106,7 @@ class RowStationary:
 
     config: RowStationaryConfig
     hardware: str
+    reassigns_channels: ClassVar[bool] = True
 
     def costs(self, layer: ArrayLayer) -> RowStationaryCosts:
         """What a layer costs.
