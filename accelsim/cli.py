@@ -493,33 +493,34 @@ def tolerate(
 
 @app.command()
 def study(
-    name: Annotated[Literal["eden"], typer.Argument(help="eden: DRAM energy and speedup, by platform.")],
+    name: Annotated[
+        Literal["eden", "smartdeal"],
+        typer.Argument(help="eden: DRAM energy and speedup, by platform. smartdeal: energy and speedup, by network."),
+    ],
     *,
     platform: Annotated[
-        list[str] | None, typer.Option(help="Platform whose name begins so; may be given again (default: all).")
+        list[str] | None, typer.Option(help="eden: platform whose name begins so; may be given again (default: all).")
     ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="smartdeal: network whose name begins so; may be given again (default: all)."),
+    ] = None,
+    training: Annotated[bool, typer.Option(help="smartdeal: also simulate steps of training.")] = True,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder (default: reports/studies/<name>).")] = None,
     as_json: Json = False,
 ) -> None:
     """Repeat the evaluation of a paper: published figures beside simulated ones."""
-    from accelsim.report.run_folder import check_writable, write_text
+    from accelsim.report.study_runs import run_eden, run_smartdeal
 
     folder = out or Path("reports") / "studies" / name
-    check_writable(folder)
-    from accelsim.report.eden_page import eden_summary, render_eden
-    from accelsim.report.progress import StageProgress
-    from accelsim.validation.eden_study import chosen_platforms, run_platform
-
-    with StageProgress() as progress:
-        results = [run_platform(entry, progress.update) for entry in chosen_platforms(platform or ())]
-    folder.mkdir(parents=True, exist_ok=True)
-    document = {"study": name, "schema": 1, "platforms": [result.to_dict() for result in results]}
-    write_text(folder / f"{name}.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
-    write_text(folder / "report.html", render_eden(results))
+    if name == "eden":
+        document, summary = run_eden(folder, platform or (), network or ())
+    else:
+        document, summary = run_smartdeal(folder, network or (), platform or (), training=training)
     if as_json:
         _print_json(document)
         return
-    _print(lambda console: eden_summary(results, console.width, str(folder)))
+    _print(lambda console: summary(console.width))
 
 
 @app.command("record-activations")

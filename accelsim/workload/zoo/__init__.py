@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from accelsim.workload.zoo.alexnet import alexnet, alexnet_torchvision
+from accelsim.workload.zoo.deeplab import deeplabv3plus_backbone
 from accelsim.workload.zoo.densenet import densenet
 from accelsim.workload.zoo.googlenet import googlenet
 from accelsim.workload.zoo.lenet import lenet5
@@ -43,6 +44,7 @@ NETWORKS: dict[str, Callable[[], LayerGraph]] = {
     "mobilenetv2": mobilenetv2,
     "densenet121": partial(densenet, 121),
     "densenet201": partial(densenet, 201),
+    "deeplabv3plus_backbone": deeplabv3plus_backbone,
     "squeezenet1_1": squeezenet1_1,
     "efficientnet_b0": efficientnet_b0,
     "yolov2": yolov2,

@@ -31,11 +31,12 @@ class NetworkBuilder:
     Parameters
     ----------
     channels, size
-        Input image: channels, and rows and columns.
+        Input image: channels, and rows and columns, one number where they are equal.
     """
 
-    def __init__(self, channels: int, size: int) -> None:
-        self.input = Tensor("image", (1, channels, size, size))
+    def __init__(self, channels: int, size: int | tuple[int, int]) -> None:
+        rows, columns = (size, size) if isinstance(size, int) else size
+        self.input = Tensor("image", (1, channels, rows, columns))
         self.shapes: dict[str, Shape] = {"image": self.input.shape}
         self.layers: list[Layer] = []
 
