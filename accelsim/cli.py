@@ -169,6 +169,16 @@ def run(
         Literal["float", "integer"],
         typer.Option(help="Compute accuracy with the stored values in float32, or in integers alone (to 8 bits)."),
     ] = "float",
+    budget_latency_us: Annotated[
+        float | None, typer.Option(min=0.0, help="Most time of an inference; it stops at the last exit that fits.")
+    ] = None,
+    budget_energy_uj: Annotated[
+        float | None, typer.Option(min=0.0, help="Most energy of an inference; it stops at the last exit that fits.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("-j", "--workers", min=1, help="Processes for samples that differ (default: one per processor)."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Simulate a network on an accelerator; write a run folder with report.html, print a summary."""
@@ -180,7 +190,9 @@ def run(
     from accelsim.report.progress import StageProgress
     from accelsim.report.provenance import manifest
     from accelsim.report.run_folder import default_folder, write_run
+    from accelsim.workload.skip import Budget
 
+    budget = Budget(budget_latency_us, budget_energy_uj)
     source = pipeline.DEFAULT_WORKLOAD if workload is None else workload
     begin = time.perf_counter()
     with StageProgress() as progress:
@@ -192,6 +204,8 @@ def run(
             seed=seed,
             accuracy=AccuracyRequest(accuracy, data, images, modules, correction, arithmetic=arithmetic),
             progress=progress.update,
+            workers=workers or os.cpu_count() or 1,
+            budget=budget if str(budget) else None,
         )
     folder = out or default_folder(result.run.run_id)
     write_run(result, folder, manifest(result, sys.argv, time.perf_counter() - begin, source))

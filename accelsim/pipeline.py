@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from accelsim.accounting import Account
+from accelsim.budgets import exit_results, within
 from accelsim.config.loader import load_hardware, origin, seen_from
 from accelsim.energy.table import load_energy_table
 from accelsim.errors import InputError
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from accelsim.result import RunResult
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.image_files import LabelledImages
+    from accelsim.workload.skip import Budget
 
 DEFAULT_HARDWARE = "systolic_32x32"
 DEFAULT_WORKLOAD = "fashion_cnn"
@@ -59,6 +61,7 @@ def simulate(
     fidelity: Literal["full", "estimate"] = "full",
     clean_accuracies: CleanAccuracies | None = None,
     workers: int = 1,
+    budget: Budget | None = None,
 ) -> RunResult:
     """Simulate a network on a machine.
 
@@ -89,6 +92,8 @@ def simulate(
         Accuracies without errors that are known from before; those that are measured are added.
     workers
         Processes that simulate samples whose decisions differ; the result is the same for any number.
+    budget
+        What an inference may take at most; the workload's own where omitted.
 
     Returns
     -------
@@ -114,6 +119,8 @@ def simulate(
         graph = graph.with_batch(batch)
     if graph.annotations.training is not None:
         graph = training_step(graph).graph
+    if budget is not None:
+        graph = with_budget(graph, budget)
     if seed < 0:
         raise InputError("is negative", where="--seed", value=seed, allowed="a whole number of at least 0")
     request = _accuracy_request(accuracy, data)
@@ -129,7 +136,7 @@ def simulate(
         variants = None
         if skip.channel_gates:
             variants = ChannelVariants(mapping, skip, config, memory, array, interconnect, known)
-        return run_samples(SampleRuns(mapping, skip, run, variants), simulating, workers)
+        return _run_plan(SampleRuns(mapping, skip, run, variants), skip.budget, simulating, workers)
     result = run(mapping, simulating)
     if images is None:
         return result
@@ -137,6 +144,38 @@ def simulate(
 
     measuring = _part_of(progress, "accuracy")
     return replace(result, accuracy=measure_run(mapping, errors, images, request, measuring, clean_accuracies))
+
+
+def with_budget(graph: LayerGraph, budget: Budget) -> LayerGraph:
+    """The network with a budget for each of its inferences.
+
+    Raises
+    ------
+    InputError
+        When nothing in it is decided at run time.
+    """
+    plan = graph.annotations.skip
+    if plan is None:
+        raise InputError("has no exits at which a budget could stop it", where=graph.source or graph.name, key="skip")
+    return replace(graph, annotations=replace(graph.annotations, skip=replace(plan, budget=budget)))
+
+
+def _run_plan(
+    runs: SampleRuns, budget: Budget | None, progress: Callable[[float], None] | None, workers: int
+) -> RunResult:
+    """Simulate samples that decide for themselves, and hold them to a budget."""
+    exits, stopped_at = exit_results(runs), None
+    if budget is not None:
+        plan, stopped_at = within(runs.plan, exits, budget)
+        variants = None if runs.variants is None else replace(runs.variants, plan=plan)
+        runs = replace(runs, plan=plan, variants=variants)
+        exits = tuple(
+            replace(entry, share=float((plan.taken_exits == number).mean())) for number, entry in enumerate(exits)
+        )
+    result = run_samples(runs, progress, workers)
+    if result.samples is None or not exits:
+        return result
+    return replace(result, samples=replace(result.samples, exits=exits, stopped_at=stopped_at))
 
 
 @dataclass(frozen=True)

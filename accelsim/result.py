@@ -180,6 +180,29 @@ class Histogram:
 
 
 @dataclass(frozen=True)
+class ExitResult:
+    """What an inference costs that leaves the network by an exit where nothing is skipped before it.
+
+    Parameters
+    ----------
+    name
+        The exit; ``end`` for the end of the network.
+    latency_ns, energy_pj
+        Up to there.
+    share
+        Share of the samples that leave by it.
+    accuracy
+        Share of all samples whose answer there is right; None where that is not known.
+    """
+
+    name: str
+    latency_ns: float
+    energy_pj: float
+    share: float
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True)
 class SamplesResult:
     """What differs between samples that skip different layers.
 
@@ -199,6 +222,10 @@ class SamplesResult:
         Share of the samples whose answer was right, where the decisions come with that.
     latency_histogram
         Latencies in ns.
+    exits
+        Exits of the network and what they cost; empty where it has none.
+    stopped_at
+        Exit past which the budget lets no sample go; None without a budget.
     """
 
     count: int
@@ -210,6 +237,8 @@ class SamplesResult:
     execution_rates: dict[str, float]
     accuracy: float | None
     latency_histogram: Histogram
+    exits: tuple[ExitResult, ...] = ()
+    stopped_at: str | None = None
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> SamplesResult:
@@ -217,7 +246,8 @@ class SamplesResult:
         histogram = record["latency_histogram"]
         nested = {name: Distribution(**record[name]) for name in ("latency_ns", "energy_pj", "effective_macs")}
         bins = Histogram(tuple(histogram["edges"]), tuple(histogram["counts"]))
-        return cls(**{**record, **nested, "latency_histogram": bins})
+        exits = tuple(ExitResult(**entry) for entry in record.get("exits", ()))
+        return cls(**{**record, **nested, "latency_histogram": bins, "exits": exits})
 
 
 PHASE_DTYPE = np.dtype(

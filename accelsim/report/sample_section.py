@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.report import quantities, sample_plots
+from accelsim.report.labels import plain_text
 from accelsim.report.page import Column, plot, section, subsection, table
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def sample_section(result: RunResult, figures: dict[str, Figure]) -> str:
             " ahead of the decision, dropped when it was known."
         )
         parts.append(subsection("DRAM reads of layers that may be skipped", plot("sample_wasted"), note=note))
+    if samples.exits:
+        parts.append(subsection("Exits", table("exits", _EXIT_COLUMNS, _exit_rows(samples)), note=_exit_note(samples)))
     note = (
         f"{samples.count:,} samples with {quantities.counted(samples.distinct, 'different row')} of decisions, each"
         " simulated once. All other figures of layers are means over the samples; those over time show the sample whose"
@@ -49,6 +52,35 @@ def sample_section(result: RunResult, figures: dict[str, Figure]) -> str:
     if samples.accuracy is not None:
         note += f" Of the answers {quantities.share(samples.accuracy, 2)} are right."
     return section("Samples", *parts, note=note)
+
+
+_EXIT_COLUMNS = (
+    Column("Exit", "exit", text=True),
+    Column("Latency", "latency"),
+    Column("Energy", "energy"),
+    Column("Samples that leave here", "share"),
+    Column("Accuracy of all at this exit", "accuracy"),
+)
+
+
+def _exit_rows(samples: SamplesResult) -> list[tuple[str, ...]]:
+    return [
+        (
+            plain_text(entry.name),
+            quantities.duration(entry.latency_ns),
+            quantities.energy(entry.energy_pj),
+            quantities.share(entry.share, 2),
+            "-" if entry.accuracy is None else quantities.share(entry.accuracy, 2),
+        )
+        for entry in samples.exits
+    ]
+
+
+def _exit_note(samples: SamplesResult) -> str:
+    note = "Latency and energy of an inference that leaves there, nothing being skipped before."
+    if samples.stopped_at is None:
+        return note
+    return f"{note} The budget lets no inference go past {plain_text(samples.stopped_at)}."
 
 
 def _rows(samples: SamplesResult) -> list[tuple[str, ...]]:

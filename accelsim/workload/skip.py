@@ -8,7 +8,7 @@ nothing after it runs. Decisions come from a trace, or are drawn at a stated rat
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
@@ -54,6 +54,18 @@ class Gate:
     decided_by: str | None = None
 
 
+@dataclass(frozen=True)
+class Budget:
+    """What an inference may take at most, in microseconds and microjoules; None for as much as it needs."""
+
+    latency_us: float | None = None
+    energy_uj: float | None = None
+
+    def __str__(self) -> str:
+        parts = {"us": self.latency_us, "uJ": self.energy_uj}
+        return ", ".join(f"{value:g} {unit}" for unit, value in parts.items() if value is not None)
+
+
 @dataclass(frozen=True, eq=False)
 class SkipPlan:
     """Gates of a network and what they decided.
@@ -72,6 +84,11 @@ class SkipPlan:
         Gates on channels, in the order of the graph.
     channels
         ``(samples, channels of all such gates)``, true where a channel is computed; None without such gates.
+    exit_right
+        ``(samples, exits)``, whether the answer at each exit was the label, the end of the network being the last one;
+        None where that is not known.
+    budget
+        What each inference may take at most; None for as much as it needs.
     """
 
     gates: tuple[Gate, ...]
@@ -80,6 +97,32 @@ class SkipPlan:
     right: NDArray[np.bool_] | None = None
     channel_gates: tuple[ChannelGate, ...] = ()
     channels: NDArray[np.bool_] | None = None
+    exit_right: NDArray[np.bool_] | None = None
+    budget: Budget | None = None
+
+    @property
+    def exit_columns(self) -> list[int]:
+        """Columns of the exits."""
+        return [column for column, gate in enumerate(self.gates) if gate.kind == "early_exit"]
+
+    @property
+    def taken_exits(self) -> NDArray[np.int64]:
+        """Per sample the number of the exit that it takes, the end of the network being the last one."""
+        stays = np.zeros((self.samples, len(self.exit_columns) + 1), np.bool_)
+        stays[:, :-1] = self.decisions[:, self.exit_columns]
+        taken: NDArray[np.int64] = stays.argmin(axis=1)
+        return taken
+
+    def stopped_at(self, number: int) -> SkipPlan:
+        """The plan where no sample goes past an exit; answers are those that are there by then."""
+        columns = self.exit_columns
+        decisions = self.decisions.copy()
+        if number < len(columns):
+            decisions[:, columns[number]] = False
+        plan = replace(self, decisions=decisions)
+        if self.exit_right is None:
+            return replace(plan, right=self.right if number == len(columns) else None)
+        return replace(plan, right=self.exit_right[np.arange(self.samples), plan.taken_exits])
 
     @property
     def samples(self) -> int:
@@ -107,6 +150,8 @@ class SkipPlan:
         content = repr(self.gates).encode() + np.packbits(self.decisions).tobytes()
         if self.channels is not None:
             content += repr(self.channel_gates).encode() + np.packbits(self.channels).tobytes()
+        if self.budget is not None:
+            content += repr(self.budget).encode()
         return hashlib.sha256(content).hexdigest()
 
     def closed_gates(self, row: NDArray[np.bool_]) -> list[Gate]:

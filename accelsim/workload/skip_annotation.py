@@ -13,6 +13,11 @@
       seed: 0
       exits:                          # optional
         - {name: exit1, test: exit1.confidence}
+      exit_trace: exits.npz           # how sure the network was at each exit, and whether it was right; then either
+      confidence: [0.9, 0.8]          # what each exit but the end asks for, or
+      exit_share: 0.8                 # q: images leave by the exits in shares 1 : q : q^2, thresholds set
+      calibration: validation.npz     # on these images; on those of the trace where omitted
+      budget: {latency_us: 100, energy_uj: 50}   # optional; the last exit that fits is where every inference ends
 """
 
 from __future__ import annotations
@@ -27,8 +32,9 @@ from accelsim.config.model import Record
 from accelsim.errors import WorkloadError
 from accelsim.workload.channel_skip import channel_gate
 from accelsim.workload.decision_trace import RIGHT, load_trace
+from accelsim.workload.exit_trace import load_exits
 from accelsim.workload.gates import with_gates
-from accelsim.workload.skip import SkipPlan, checked_gate, drawn_decisions, early_exit, skippable_blocks
+from accelsim.workload.skip import Budget, SkipPlan, checked_gate, drawn_decisions, early_exit, skippable_blocks
 from accelsim.workload.yaml_records import Name
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
 
     from accelsim.workload.channel_skip import ChannelGate
     from accelsim.workload.decision_trace import DecisionTrace
+    from accelsim.workload.exit_trace import ExitTrace
     from accelsim.workload.graph import LayerGraph
     from accelsim.workload.skip import Gate
 
@@ -51,6 +58,13 @@ class ExitRecord(Record):
     test: Name
 
 
+class BudgetRecord(Record):
+    """What an inference may take at most."""
+
+    latency_us: Annotated[float, Field(gt=0)] | None = None
+    energy_uj: Annotated[float, Field(gt=0)] | None = None
+
+
 class SkipRecord(Record):
     """Gates, exits and their decisions."""
 
@@ -62,11 +76,24 @@ class SkipRecord(Record):
     samples: Annotated[int, Field(ge=1, le=10_000_000)] = 1000
     seed: Annotated[int, Field(ge=0)] = 0
     exits: tuple[ExitRecord, ...] = ()
+    exit_trace: str | None = None
+    confidence: tuple[float, ...] | None = None
+    exit_share: Annotated[float, Field(gt=0, le=100)] | None = None
+    calibration: str | None = None
+    budget: BudgetRecord | None = None
 
     @model_validator(mode="after")
     def _decisions_come_from_one_place(self) -> SkipRecord:
-        if (self.trace is None) == (self.rate is None):
+        exits_alone = self.exit_trace is not None and self.trace is None and self.rate is None
+        if (self.trace is None) == (self.rate is None) and not exits_alone:
             message = "needs either a trace or a rate"
+            raise ValueError(message)
+        settings = (self.confidence, self.exit_share, self.calibration)
+        if self.exit_trace is None and any(entry is not None for entry in settings):
+            message = "confidence, exit_share and calibration belong to an exit_trace"
+            raise ValueError(message)
+        if self.exit_trace is not None and self.confidence is not None and self.exit_share is not None:
+            message = "takes either confidence or exit_share"
             raise ValueError(message)
         if self.trace is not None and self.channels is not None:
             message = "channels: a trace says itself which channels are computed"
@@ -91,7 +118,8 @@ def with_skips(graph: LayerGraph, record: SkipRecord, path: Path) -> tuple[Layer
     WorkloadError
         When a block does not exist or may not be skipped, or the decisions are those of other gates.
     """
-    blocks = _chosen_blocks(graph, record, path)
+    exits_alone = record.trace is None and record.rate is None
+    blocks = () if exits_alone else _chosen_blocks(graph, record, path)
     trace = _load_npz(record, path)
     widths = _channel_widths(graph, blocks, record, trace, path)
     if record.gates != "none":
@@ -101,11 +129,72 @@ def with_skips(graph: LayerGraph, record: SkipRecord, path: Path) -> tuple[Layer
     gates = sorted((checked_gate(graph, gate) for gate in (*blocks, *exits)), key=lambda gate: position[gate.layers[0]])
     if not gates:
         raise WorkloadError("has neither a block that may be skipped nor an exit", where=path, key="skip")
-    decisions, right = _decisions(gates, record, trace, path)
+    right: NDArray[np.bool_] | None
+    seen = _seen_exits(gates, record, path)
+    if seen is not None:
+        skipped = [gate for gate in gates if gate.kind == "layer_skip"]
+        decisions, right, exit_right = _left(gates, skipped, seen, record, trace, path)
+    else:
+        decisions, right = _decisions(gates, record, trace, path)
+        exit_right = None
     channel_gates = tuple(channel_gate(graph, gate) for gate in gates if widths.get(gate.name))
     origin: Literal["trace", "rate"] = "rate" if record.trace is None else "trace"
     channels = _channels(channel_gates, record, trace)
-    return graph, SkipPlan(tuple(gates), decisions, origin, right, channel_gates, channels)
+    budget = None if record.budget is None else Budget(**record.budget.model_dump())
+    return graph, SkipPlan(tuple(gates), decisions, origin, right, channel_gates, channels, exit_right, budget)
+
+
+def _seen_exits(gates: list[Gate], record: SkipRecord, path: Path) -> ExitTrace | None:
+    """The trace of the exits, whose names are those of the gates, the end of the network behind them."""
+    if record.exit_trace is None:
+        return None
+    file = path.parent / record.exit_trace
+    seen = load_exits(file)
+    names = tuple(gate.name for gate in gates if gate.kind == "early_exit")
+    if seen.exits[:-1] != names:
+        raise WorkloadError(
+            "is of other exits than the workload has", where=file, value=", ".join(seen.exits),
+            allowed=", ".join((*names, "the end")),
+        )  # fmt: skip
+    return seen
+
+
+def _left(
+    gates: list[Gate], skipped: list[Gate], seen: ExitTrace, record: SkipRecord, trace: DecisionTrace | None, path: Path
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Decisions of all gates, whether answers are right, and whether they are at each exit."""
+    taken = seen.taken(_thresholds(seen, record, path))
+    samples = len(taken)
+    decisions = np.ones((samples, len(gates)), np.bool_)
+    exits = [column for column, gate in enumerate(gates) if gate.kind == "early_exit"]
+    for number, column in enumerate(exits):
+        decisions[:, column] = taken != number
+    if skipped:
+        drawn = record.model_copy(update={"samples": samples})
+        blocks, _ = _decisions(skipped, drawn, trace, path)
+        if len(blocks) != samples:
+            raise WorkloadError(
+                f"holds {len(blocks)} samples, the trace of the exits {samples}", where=path, key="skip.trace"
+            )
+        decisions[:, [column for column, gate in enumerate(gates) if gate.kind == "layer_skip"]] = blocks
+    return decisions, seen.right[np.arange(samples), taken], seen.right
+
+
+def _thresholds(seen: ExitTrace, record: SkipRecord, path: Path) -> tuple[float, ...]:
+    count = len(seen.exits) - 1
+    if record.exit_share is not None:
+        known = seen if record.calibration is None else load_exits(path.parent / record.calibration)
+        if known.exits != seen.exits:
+            raise WorkloadError("is of other exits than exit_trace", where=path, key="skip.calibration")
+        return known.thresholds(record.exit_share)
+    if record.confidence is None:
+        return (float("inf"),) * count
+    if len(record.confidence) != count:
+        raise WorkloadError(
+            "has not one threshold for each exit but the end", where=path, key="skip.confidence",
+            value=len(record.confidence), allowed=str(count),
+        )  # fmt: skip
+    return record.confidence
 
 
 def _load_npz(record: SkipRecord, path: Path) -> DecisionTrace | None:
