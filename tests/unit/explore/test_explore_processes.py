@@ -12,11 +12,13 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from spaces import small_space, write_space
+from spaces import ShuffledWorkers, explore, small_space, write_space
 
+from accelsim.explore.evaluation import evaluate
 from accelsim.explore.local_workers import LocalWorkers
 from accelsim.explore.preparation import task_of
 from accelsim.explore.run import StudyOptions, run_study
+from accelsim.explore.space_file import load_space
 from accelsim.explore.storage import read_study
 from accelsim.explore.trial import COMPLETE
 
@@ -81,12 +83,14 @@ def times(database: Path) -> dict[int, tuple[str, str]]:
     return {number: (begin, end) for number, begin, end in rows}
 
 
-@pytest.mark.parametrize("sampler", ["random", pytest.param("nsga2", marks=pytest.mark.slow)])
-def test_a_head_that_is_killed_loses_and_repeats_nothing(tmp_path: Path, sampler: str) -> None:
+@pytest.mark.parametrize(
+    ("sampler", "kills"), [("random", (12,)), pytest.param("nsga2", (3, 12, 1), marks=pytest.mark.slow)]
+)
+def test_a_head_that_is_killed_loses_and_repeats_nothing(tmp_path: Path, sampler: str, kills: tuple[int, ...]) -> None:
     space = write_space(tmp_path, sampler=sampler, trials=TRIALS, generation=10)
     database = tmp_path / "out" / "study.db"
     before: dict[int, tuple[str, str]] = {}
-    for more in (3, 12):
+    for more in kills:
         with started(*command(space, "--resume", "--workers", 2), folder=tmp_path) as head:
             target = len(before) + more
             wait_until(lambda: finished(database) >= target or head.poll() is not None)  # noqa: B023 - used at once
@@ -107,9 +111,7 @@ def test_a_head_that_is_killed_loses_and_repeats_nothing(tmp_path: Path, sampler
     assert {record.state for record in trials} == {COMPLETE}
     with closing(sqlite3.connect(database)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM trials").fetchone() == (TRIALS,), "each was run exactly once"
-    whole = run_study(
-        space, StudyOptions(storage=str(tmp_path / "whole.db"), workers=1, use_cache=False)
-    )  # the same points and figures as if nothing had happened, and by one worker instead of two
+    whole = explore(load_space(space), tmp_path / "whole", ShuffledWorkers(1, evaluate=evaluate))
     assert [record.to_dict() for record in trials] == [record.to_dict() for record in whole.trials]
 
 
@@ -250,5 +252,5 @@ def test_a_dask_worker_that_is_killed_costs_no_trial(tmp_path: Path) -> None:
     _, trials = read_study(str(database))
     assert [record.index for record in trials] == list(range(TRIALS))
     assert {record.state for record in trials} == {COMPLETE}
-    local = run_study(space, StudyOptions(storage=str(tmp_path / "local.db"), workers=1, use_cache=False))
+    local = explore(load_space(space), tmp_path / "local", ShuffledWorkers(1, evaluate=evaluate))
     assert [record.to_dict() for record in trials] == [record.to_dict() for record in local.trials]
