@@ -17,7 +17,7 @@ PRESETS = [preset.name for preset in list_presets("accelerators")]
 HANDFUL = ("lenet5", "resnet20_cifar", "mobilenetv2", "two_towers", "transformer_block", "tiny_cnn")
 
 SKIPS_PADDING = {"bit_pragmatic", "scnn"}
-"""Arrays that find zeros where they look, those of padding among them; their own tests hold the counts to the values."""
+"""Arrays that find zeros where they look, those of padding as well; their own tests count them."""
 
 
 class SumConformance:
