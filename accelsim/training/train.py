@@ -98,7 +98,7 @@ def train_network(
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimiser = torch.optim.SGD(
-        parameters, lr=recipe.rate, momentum=recipe.momentum, weight_decay=recipe.decay, nesterov=True
+        parameters, lr=recipe.rate, momentum=recipe.momentum, weight_decay=recipe.decay, nesterov=recipe.momentum > 0
     )
     identity = f"{name} seed={schedule.seed} epochs={recipe.epochs} batch={recipe.batch} rate={recipe.rate}"
     first, losses = _resume(identity, model, optimiser, schedule)

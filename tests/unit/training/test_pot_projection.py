@@ -1,0 +1,100 @@
+"""Retraining for decomposed weights: what comes out is what the file holds, and training makes up for what is lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra [train]")
+
+from accelsim.errors import InputError  # noqa: E402 - torch first
+from accelsim.training.augment import Batches  # noqa: E402
+from accelsim.training.fold import fold_network  # noqa: E402
+from accelsim.training.networks import Recipe, lenet_cifar  # noqa: E402
+from accelsim.training.pot_projection import Projection, retrain, run  # noqa: E402
+from accelsim.training.structure_module import StructureModule  # noqa: E402
+from accelsim.training.train import Schedule, count_correct, train_network  # noqa: E402
+from accelsim.workload.datasets import ImageSet, Normalisation  # noqa: E402
+from accelsim.workload.loader import load_workload  # noqa: E402
+from accelsim.workload.onnx_build import build_onnx  # noqa: E402
+from accelsim.workload.pot.files import load_pot_weights, save_pot_weights  # noqa: E402
+from accelsim.workload.pot.parameters import PotParameters  # noqa: E402
+from accelsim.workload.pot.weights import PotLayer  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from accelsim.workload.network_file import Network
+
+PLAIN = Normalisation((0.5,), (0.25,))
+COARSE = Projection(PotParameters(theta=0.02, index="vector"), vector_sparsity=0.5)
+HARSH = Projection(PotParameters(theta=0.2, index="vector"), vector_sparsity=0.93)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def network() -> Network:
+    torch.manual_seed(1)
+    return fold_network("lenet", "cifar10", lenet_cifar(), (3, 32, 32))
+
+
+def stripes(count: int) -> ImageSet:
+    draw = np.random.default_rng(3)
+    labels = draw.integers(0, 10, count).astype(np.uint8)
+    images = draw.integers(0, 100, (count, 32, 32, 3), dtype=np.uint8)
+    images[np.arange(count), 3 * labels.astype(int) + 1] = 250
+    return ImageSet("cifar10", images, labels)
+
+
+def test_a_projected_network_has_the_decoded_weights(network: Network, tmp_path: Path) -> None:
+    found, pot = COARSE.project(network)
+    save_pot_weights(pot, tmp_path / "pot.npz")
+    loaded = {layer.name: layer for layer in load_pot_weights(tmp_path / "pot.npz").layers}
+    assert set(loaded) == {f"{name}.weight" for name in network.weights}
+    for name, weights in found.weights.items():
+        assert np.array_equal(weights, loaded[f"{name}.weight"].decode())
+    assert any(isinstance(layer, PotLayer) for layer in loaded.values())
+    assert found.biases is network.biases
+
+
+def test_arrays_have_the_names_of_the_graph_that_is_written(network: Network, tmp_path: Path) -> None:
+    found, pot = COARSE.project(network)
+    (tmp_path / "found.onnx").write_bytes(build_onnx(found).SerializeToString())
+    assert len(pot.for_graph(load_workload(tmp_path / "found.onnx"))) == len(network.weights)
+
+
+def test_training_makes_up_for_what_decomposition_costs(network: Network) -> None:
+    images = stripes(320)
+    data, tests = Batches(images, PLAIN, 32), Batches(images, PLAIN, 160)
+    module = StructureModule(network)
+    recipe = Recipe(lenet_cifar, epochs=8, batch=32, rate=0.05, decay=0.0)
+    train_network("stripes", module, recipe, data, Schedule(half=False))
+    trained = module.network()
+    once, _ = HARSH.project(trained)
+    found, pot = retrain(trained, HARSH, data, epochs=4, rate=0.05, schedule=Schedule())
+    plain, before, after = (count_correct(StructureModule(entry), tests) for entry in (trained, once, found))
+    assert before < plain
+    assert after > before
+    again, _ = retrain(trained, HARSH, data, epochs=4, rate=0.05, schedule=Schedule())
+    assert all((again.weights[key] == found.weights[key]).all() for key in found.weights)
+    for layer in pot.layers:
+        assert np.array_equal(found.weights[layer.name.removesuffix(".weight")], layer.decode())
+
+
+def test_weights_that_are_not_finite_are_told(network: Network) -> None:
+    name = next(iter(network.weights))
+    broken = dict(network.weights) | {name: np.full_like(network.weights[name], np.nan)}
+    with pytest.raises(InputError, match=f"{name}.weight.*not finite"):
+        COARSE.project(replace(network, weights=broken))
+
+
+def test_a_missing_network_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="none\\.npz"):
+        run(tmp_path / "none.npz", tmp_path, tmp_path, COARSE, 1, 0.01, Schedule())
