@@ -508,27 +508,33 @@ def tolerate(
 @app.command()
 def study(
     name: Annotated[
-        Literal["eden", "smartdeal"],
-        typer.Argument(help="eden: DRAM energy and speedup, by platform. smartdeal: energy and speedup, by network."),
+        Literal["eden", "smartdeal", "ddi"],
+        typer.Argument(
+            help="eden: DRAM energy and speedup, by platform. smartdeal: energy and speedup, by network. "
+            "ddi: what skipping saves, by machine and network."
+        ),
     ],
     *,
     platform: Annotated[
-        list[str] | None, typer.Option(help="eden: platform whose name begins so; may be given again (default: all).")
+        list[str] | None,
+        typer.Option(help="eden, ddi: platform whose name begins so; may be given again (default: all)."),
     ] = None,
     network: Annotated[
         list[str] | None,
-        typer.Option(help="smartdeal: network whose name begins so; may be given again (default: all)."),
+        typer.Option(help="smartdeal, ddi: network whose name begins so; may be given again (default: all)."),
     ] = None,
     training: Annotated[bool, typer.Option(help="smartdeal: also simulate steps of training.")] = True,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder (default: reports/studies/<name>).")] = None,
     as_json: Json = False,
 ) -> None:
     """Repeat the evaluation of a paper: published figures beside simulated ones."""
-    from accelsim.report.study_runs import run_eden, run_smartdeal
+    from accelsim.report.study_runs import run_ddi, run_eden, run_smartdeal
 
     folder = out or Path("reports") / "studies" / name
     if name == "eden":
         document, summary = run_eden(folder, platform or (), network or ())
+    elif name == "ddi":
+        document, summary = run_ddi(folder, platform or (), network or ())
     else:
         document, summary = run_smartdeal(folder, network or (), platform or (), training=training)
     if as_json:

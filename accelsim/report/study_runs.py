@@ -64,6 +64,25 @@ def run_smartdeal(folder: Path, networks: Sequence[str], platforms: Sequence[str
     return document, lambda width: smartdeal_summary(results, steps, width, str(folder))
 
 
+def run_ddi(folder: Path, machines: Sequence[str], networks: Sequence[str]) -> Found:
+    """Run the study of what skipping saves on some machines and networks, all where none is named.
+
+    Raises
+    ------
+    InputError
+        When a machine or network is unknown, or the folder cannot be written.
+    """
+    check_writable(folder)
+    from accelsim.report.ddi_page import ddi_summary, render_ddi
+    from accelsim.validation.ddi_study import run_study
+
+    with StageProgress() as progress:
+        result = run_study(machines, networks, progress.update)
+    document = result.to_dict()
+    _write(folder, document, render_ddi(result))
+    return document, lambda width: ddi_summary(result, width, str(folder))
+
+
 def _write(folder: Path, document: dict[str, Any], page: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{document['study']}.json", json.dumps(document, indent=2, allow_nan=False) + "\n")

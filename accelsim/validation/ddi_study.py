@@ -1,0 +1,305 @@
+"""What skipping saves: computation against latency and energy, by machine and by what is fetched ahead of decisions.
+
+Published execution shares are the input: SkipNet (Wang et al., ECCV 2018) keeps 70.272, 52.340 and 49.526 % of the
+computation of ResNet-38, -74 and -110 on CIFAR-10, and 70.058 % of ResNet-101 on ImageNet. Beside them stand gated
+networks of the project's own, with decisions and accuracy on the CIFAR-10 test set. What FLOPs promise is compared with
+what a machine sees. Published figures of energy or latency there are none that could be repeated.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accelsim.config.loader import load_hardware
+from accelsim.errors import InputError
+from accelsim.hardware.dram.controller import Dram
+from accelsim.pipeline import simulate
+from accelsim.resources import resource_folder
+from accelsim.validation.eden_study import LEAST_TRCD_PS, TABLE_3
+from accelsim.workload.gates import with_gates
+from accelsim.workload.loader import load_workload
+from accelsim.workload.skip import SkipPlan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from accelsim.result import RunResult
+    from accelsim.workload.graph import LayerGraph
+
+MACHINES = ("systolic_32x32", "eyeriss", "smartexchange")
+POLICIES = ("wait", "speculate_weights", "speculate")
+SAMPLES = 20
+"""Rows of decisions drawn at a published rate."""
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class PublishedSkip:
+    """A network of a paper: the share of its computation that is kept, and its accuracy (%) without and with gates."""
+
+    network: str
+    kept: float
+    base_accuracy: float
+    accuracy: float
+
+
+PUBLISHED = (
+    PublishedSkip("resnet38_cifar", 0.70272, 92.50, 92.75),
+    PublishedSkip("resnet74_cifar", 0.52340, 92.95, 92.77),
+    PublishedSkip("resnet110_cifar", 0.49526, 93.60, 93.30),
+    PublishedSkip("resnet101", 0.70058, 77.37, 76.942),
+)
+"""SkipNet with recurrent gates and hybrid reinforcement learning, tables of the paper and of its released code."""
+
+OWN_BASE = "resnet20_cifar"
+OWN = ("resnet20_gated_75", "resnet20_gated_50", "resnet20_gated_35")
+COMBINED = "resnet20_gated_50_pot"
+
+
+@dataclass(frozen=True)
+class SkipCase:
+    """One network on one machine under one policy, beside the same network without gates.
+
+    Parameters
+    ----------
+    network, machine, policy
+        What ran where.
+    implied
+        Share of the computation that the decisions imply; of published networks the published one.
+    kept
+        Share of the multiply-accumulates executed, those of the gates included.
+    latency, energy
+        Shares of those without gates.
+    gate_latency, gate_energy
+        What gates alone add where every block runs, as shares of those without gates.
+    wasted_bytes
+        Fetched in vain, per sample.
+    accuracy, base_accuracy
+        Share of right answers with and without gates; published ones are those of the paper.
+    energy_pj, base_energy_pj, latency_ns, base_latency_ns
+        Means per sample.
+    execution_rates
+        By block.
+    published
+        Whether decisions were drawn at a published rate.
+    """
+
+    network: str
+    machine: str
+    policy: str
+    implied: float
+    kept: float
+    latency: float
+    energy: float
+    gate_latency: float
+    gate_energy: float
+    wasted_bytes: float
+    accuracy: float
+    base_accuracy: float
+    energy_pj: float
+    base_energy_pj: float
+    latency_ns: float
+    base_latency_ns: float
+    execution_rates: dict[str, float]
+    published: bool
+
+
+@dataclass(frozen=True)
+class CombinedCase:
+    """Skipping, sparse powers of two and approximate DRAM alone and together, on one machine."""
+
+    machine: str
+    techniques: str
+    latency_ns: float
+    energy_pj: float
+    dram_energy_pj: float
+
+
+@dataclass(frozen=True)
+class DdiResult:
+    """What the study found."""
+
+    cases: tuple[SkipCase, ...]
+    combined: tuple[CombinedCase, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for JSON."""
+        return {"study": "ddi", "schema": 1, **asdict(self)}
+
+
+def run_study(
+    machines: Sequence[str] = (), networks: Sequence[str] = (), progress: Callable[[str, float], None] | None = None
+) -> DdiResult:
+    """Run the study on machines and networks whose names begin with one of some texts, on all where none is given.
+
+    Raises
+    ------
+    InputError
+        When a text begins no name.
+    """
+    published = {entry.network: entry for entry in PUBLISHED}
+    chosen_machines = _chosen(machines, MACHINES, "--platform")
+    chosen = _chosen(networks, (*published, *OWN), "--network")
+    cases, combined = [], []
+    for number, machine in enumerate(chosen_machines):
+        for index, network in enumerate(chosen):
+            if progress:
+                progress(f"{network} on {machine}", (number + index / len(chosen)) / len(chosen_machines))
+            entry = published.get(network)
+            cases += _published_cases(machine, entry) if entry else _own_cases(machine, network)
+        if set(OWN) & set(chosen) and load_hardware(machine).dram.kind == "command":
+            combined += combine(machine)
+    return DdiResult(tuple(cases), tuple(combined))
+
+
+def _chosen(beginnings: Sequence[str], names: Sequence[str], option: str) -> list[str]:
+    for text in beginnings:
+        if not any(name.startswith(text.lower()) for name in names):
+            near = difflib.get_close_matches(text, names, n=3)
+            raise InputError("begins no name of this study", where=option, value=text, allowed=", ".join(near or names))
+    return [name for name in names if not beginnings or name.startswith(tuple(text.lower() for text in beginnings))]
+
+
+def _published_cases(machine: str, entry: PublishedSkip) -> list[SkipCase]:
+    graph = load_workload(entry.network)
+    gated = planned_at(graph, entry.kept)
+    base = simulate(machine, graph, accuracy=False)
+    return [
+        _case(
+            machine, policy, gated, base, entry.kept, (entry.accuracy / 100, entry.base_accuracy / 100), published=True
+        )
+        for policy in POLICIES
+    ]
+
+
+def _own_cases(machine: str, network: str) -> list[SkipCase]:
+    graph = load_workload(network)
+    plan = graph.annotations.skip
+    base_graph = load_workload(OWN_BASE)
+    base = simulate(machine, base_graph, accuracy=False)
+    if plan is None or plan.right is None:
+        raise InputError("has no decisions with their answers", where=network)
+    shares = [gated_share(base_graph, gate.layers) for gate in plan.gates]
+    implied = 1 - sum(share * (1 - rate) for share, rate in zip(shares, plan.execution_rates().values(), strict=True))
+    accuracy = float(plan.right.mean()), _own_accuracy(OWN_BASE)
+    return [_case(machine, policy, graph, base, implied, accuracy, published=False) for policy in POLICIES]
+
+
+def _own_accuracy(network: str) -> float:
+    note = json.loads((resource_folder("workloads") / "weights" / f"{network}.json").read_text("utf-8"))
+    return float(note["right"]["int8_weights"] / note["test_images"])
+
+
+def _case(
+    machine: str,
+    policy: str,
+    graph: LayerGraph,
+    base: RunResult,
+    implied: float,
+    accuracies: tuple[float, float],
+    *,
+    published: bool,
+) -> SkipCase:
+    overrides = [f"control.prefetch={policy}"]
+    found = simulate(machine, graph, overrides=overrides, accuracy=False)
+    whole = simulate(machine, _all_open(graph), overrides=overrides, accuracy=False)
+    samples = found.samples
+    if samples is None:
+        raise InputError("has no gates", where=graph.name)
+    return SkipCase(
+        network=graph.name,
+        machine=machine,
+        policy=policy,
+        implied=implied,
+        kept=found.totals.effective_macs / base.totals.dense_macs,
+        latency=found.totals.latency_ns / base.totals.latency_ns,
+        energy=found.totals.energy_pj / base.totals.energy_pj,
+        gate_latency=whole.totals.latency_ns / base.totals.latency_ns - 1,
+        gate_energy=whole.totals.energy_pj / base.totals.energy_pj - 1,
+        wasted_bytes=samples.wasted_dram_bytes,
+        accuracy=accuracies[0],
+        base_accuracy=accuracies[1],
+        energy_pj=found.totals.energy_pj,
+        base_energy_pj=base.totals.energy_pj,
+        latency_ns=found.totals.latency_ns,
+        base_latency_ns=base.totals.latency_ns,
+        execution_rates=samples.execution_rates,
+        published=published,
+    )
+
+
+def _all_open(graph: LayerGraph) -> LayerGraph:
+    plan = graph.annotations.skip
+    if plan is None:
+        return graph
+    opened = SkipPlan(plan.gates, np.ones((1, len(plan.gates)), np.bool_), plan.origin)
+    return replace(graph, annotations=replace(graph.annotations, skip=opened))
+
+
+def gated_share(graph: LayerGraph, layers: Sequence[str]) -> float:
+    """Share of a network's multiply-accumulates that some of its layers have."""
+    inside = set(layers)
+    return sum(graph.dense_macs(layer) for layer in graph.layers if layer.name in inside) / graph.total_macs
+
+
+def planned_at(graph: LayerGraph, kept: float, samples: int = SAMPLES, seed: int = SEED) -> LayerGraph:
+    """The network with recurrent gates that keep a share of its computation.
+
+    Every block but the first runs equally often, but for rounding: an assumption, for papers give no rates by block.
+
+    Parameters
+    ----------
+    graph
+        The network.
+    kept
+        Share of its multiply-accumulates, those that no gate can skip included.
+    samples, seed
+        Samples to draw, and what draws them.
+    """
+    gated, gates = with_gates(graph)
+    shares = [gated_share(graph, gate.layers) for gate in gates]
+    rate = (kept - (1 - sum(shares))) / sum(shares)
+    if not 0 <= rate <= 1:
+        raise InputError("keeps more or less than its gates can", where=graph.name, value=kept)
+    generator = np.random.Generator(np.random.Philox(seed))
+    decisions = np.zeros((samples, len(gates)), np.bool_)
+    done = wanted = 0.0
+    for column, share in enumerate(shares):  # what rounding leaves goes to the next block
+        wanted += rate * share * samples
+        runs = min(max(round((wanted - done) / share), 0), samples)
+        done += runs * share
+        decisions[:runs, column] = True
+        generator.shuffle(decisions[:, column])
+    plan = SkipPlan(gates, decisions, "rate")
+    return replace(gated, annotations=replace(gated.annotations, skip=plan))
+
+
+def combine(machine: str) -> list[CombinedCase]:
+    """Skipping, decomposed weights and approximate DRAM, alone and together, in the same runs.
+
+    The DRAM is at the reductions that EDEN found ResNet-101 in int8 to bear (MICRO 2019, table 3): an assumption here.
+    """
+    config = load_hardware(machine)
+    dram, reductions = Dram(config.dram), TABLE_3["int8"]["resnet101"]
+    vdd_v = round(dram.spec.device.nominal_v - reductions.vdd_v, 6)
+    trcd_ps = max(dram.spec.timings[0]["RCD"] * dram.clock_ps - reductions.trcd_ps, LEAST_TRCD_PS)
+    lowered = f"dram.partitions=[{{name: lowered, operating_point: {{vdd_v: {vdd_v}, tRCD_ps: {trcd_ps}}}}}]"
+    runs: dict[str, tuple[str, list[str]]] = {
+        "none": (OWN_BASE, []),
+        "skipping": ("resnet20_gated_50", []),
+        "PoT weights": ("resnet20_cifar_pot", []),
+        "approximate DRAM": (OWN_BASE, [lowered]),
+        "skipping, PoT weights": (COMBINED, []),
+        "all three": (COMBINED, [lowered]),
+    }
+    cases = []
+    for words, (network, overrides) in runs.items():
+        totals = simulate(machine, network, overrides=overrides, accuracy=False).totals
+        cases.append(CombinedCase(machine, words, totals.latency_ns, totals.energy_pj, totals.dram_energy_pj))
+    return cases
