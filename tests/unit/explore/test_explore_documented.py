@@ -35,10 +35,9 @@ def test_the_options_in_the_readme_are_those_of_the_command(capsys: pytest.Captu
 
 @pytest.mark.slow
 def test_the_script_for_clusters_explores(tmp_path: Path) -> None:
-    script = CHECKOUT / "examples" / "explore_on_cluster.py"
     options = ["lenet5_buffers", "--trials", "6", "--out", str(tmp_path / "out"), "--no-cache"]
     done = subprocess.run(
-        [sys.executable, str(script), "local", "--cores", "2", "--", *options],
+        [sys.executable, "-m", "accelsim.explore.on_cluster", "local", "--cores", "2", "--", *options],
         capture_output=True,
         text=True,
         check=False,

@@ -4,7 +4,7 @@ Run it where jobs may be submitted, with accelsim installed for all nodes alike 
 that they share::
 
     pip install 'accelsim[explore,dask]' dask-jobqueue
-    python explore_on_cluster.py slurm --jobs 8 --cores 16 --memory 32GB --walltime 04:00:00 \
+    python -m accelsim.explore.on_cluster slurm --jobs 8 --cores 16 --memory 32GB --walltime 04:00:00 \
         -- space.yaml --trials 5000 --resume
 
 What stands behind ``--`` goes to ``accelsim explore``. This process is the head; it keeps the study in the study's
@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
+from typing import Any
 
 
 def main() -> int:
@@ -39,12 +40,12 @@ def main() -> int:
         return done.returncode
 
 
-def start_cluster(options: argparse.Namespace):  # noqa: ANN201 - one of three classes
+def start_cluster(options: argparse.Namespace) -> Any:  # noqa: ANN401 - one of three classes without types
     """Build the cluster; each worker is a process with one thread, for simulations do not share one."""
     if options.scheduler == "local":
         from distributed import LocalCluster
 
-        return LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None)
+        return LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None)  # type: ignore[no-untyped-call]
     from dask_jobqueue import LSFCluster, SLURMCluster
 
     kind = SLURMCluster if options.scheduler == "slurm" else LSFCluster
