@@ -32,7 +32,7 @@ def data_rows(folder: Path | None) -> tuple[str, Headings, list[tuple[str, ...]]
     """Return title, headings and rows of a table."""
     title = f"no data folder: name one with --data or {VARIABLE}" if folder is None else printable(str(folder))
     headings: Headings = (("dataset", True), ("split", True), ("state", True), ("images", False), ("", True))
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (state.name, state.split, state.state, f"{state.images:,}" if state.images else "", printable(state.detail))
         for state in states(folder)
     ]

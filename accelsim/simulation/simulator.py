@@ -93,9 +93,10 @@ def run_stages(
     env = simpy.Environment()
     memory = build_memory(hardware)
     port = MemoryPort(env, memory)
-    dma: Dma | HostLink = Dma(env, port, hardware.pe_array.clock, hardware.dma)
+    engine = Dma(env, port, hardware.pe_array.clock, hardware.dma)
+    dma: Dma | HostLink = engine
     if hardware.host.bandwidth_gb_per_s is not None:
-        dma = HostLink(env, dma, hardware.host)
+        dma = HostLink(env, engine, hardware.host)
     trace = Trace(memory.burst_bytes)
     buffers = {
         name: Buffer(env, name, int(memory.capacity_kib * BYTES_PER_KIB) * BITS_PER_BYTE, _requests(stages, name))

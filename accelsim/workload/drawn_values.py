@@ -21,7 +21,8 @@ def uniform_numbers(seed: int, stream: int, count: int) -> NDArray[np.float64]:
     with np.errstate(over="ignore"):
         start = _mixed(_mixed(np.uint64(seed & (1 << 64) - 1) + _STEP) + np.uint64(stream) * _STEP)
         words = _mixed(start + np.arange(1, count + 1, dtype=np.uint64) * _STEP)
-    return (words >> np.uint64(11)) * 2.0**-53
+    numbers: NDArray[np.float64] = (words >> np.uint64(11)) * 2.0**-53
+    return numbers
 
 
 def _mixed(words: Any) -> Any:  # noqa: ANN401 - a word or an array of them

@@ -170,7 +170,7 @@ class SkipPlan:
         begin = sum(entry.width for entry in self.channel_gates[:number])
         part = self.channels[:, begin : begin + gate.width]
         governing = [column for column, entry in enumerate(self.gates) if gate.first in entry.layers]
-        runs = self._in_effect[:, governing].all(axis=1)
+        runs = np.asarray(self._in_effect[:, governing].all(axis=1))
         return part | ~runs[:, None]
 
 

@@ -26,10 +26,10 @@ def test_lines_that_stream_through_a_working_set(benchmark: BenchmarkFixture, ki
     hierarchy = config.hierarchy(200)
     records = np.zeros((max((1 << 26) // (kib << 10), 1), lo.N_RECORD), np.int64)
     records[:, [lo.RE_RUN, lo.RE_COUNT, lo.RE_COST]] = kib << 10, 1, 4 * lo.TICKS * kib * 16
-    benchmark.pedantic(hierarchy.replay, (records,), rounds=3, warmup_rounds=1)
+    benchmark.pedantic(hierarchy.replay, (records,), rounds=3, warmup_rounds=1)  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("preset", ["eden_cpu", "eden_gpu"])
 def test_a_network(benchmark: BenchmarkFixture, preset: str) -> None:
     """ResNet-50 from end to end."""
-    benchmark.pedantic(simulate, (preset, "resnet50"), rounds=1, warmup_rounds=1)
+    benchmark.pedantic(simulate, (preset, "resnet50"), rounds=1, warmup_rounds=1)  # type: ignore[no-untyped-call]

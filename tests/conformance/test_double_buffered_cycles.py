@@ -215,8 +215,8 @@ def test_groups_share_tiles_along_their_diagonal(
         folds.append(Fold(tile, streamed))
     cycles, products, _ = run_double_buffered(folds, rows, cols)
     for group in range(groups):
-        place = slice(group % together * wide, (group % together + 1) * wide)
-        made = products[group // together][:, place]
+        columns = slice(group % together * wide, (group % together + 1) * wide)
+        made = products[group // together][:, columns]
         assert ((made if dataflow == "WS" else made.T) == left[group] @ right[group]).all()
     base = problem(array(dataflow, rows, cols, 8), m, k, n, (8, 8))
     dims = replace(base.dims, groups=groups)

@@ -59,9 +59,9 @@ def test_compiled_caches_do_what_plain_lists_do(
     half = len(program) // 2
     found = [hierarchy.replay(records_of(part)) for part in (program[:half], program[half:]) if part]
     for core, store, line in program:
-        cache = cores[core]
-        assert cache is not None
-        cache.store(line) if store else cache.read(line)
+        reached = cores[core]
+        assert reached is not None
+        reached.store(line) if store else reached.read(line)
     assert [entry for traffic in found for entry in memory_of(traffic)] == log
 
 

@@ -26,7 +26,7 @@ from accelsim.units import ceil_div
 from accelsim.workload.annotations import Annotations
 from accelsim.workload.graph import LayerGraph, Tensor, chain
 from accelsim.workload.operand_data import OperandData
-from accelsim.workload.operators import Conv, Gemm, Window
+from accelsim.workload.operators import Conv, Gemm, Operator, Window
 from accelsim.workload.pot.decompose import decompose_layer
 from accelsim.workload.pot.operand import KnownPotOperand
 from accelsim.workload.pot.parameters import PotParameters
@@ -68,7 +68,7 @@ def machine(array: str, kib: float = 256, **decoding: Any) -> HardwareConfig:  #
 @cache
 def network(*, decomposed: bool = True) -> LayerGraph:
     """A stem that stays plain, two layers that do not, a classifier that is decomposed where asked for."""
-    steps = [
+    steps: list[tuple[str, Operator]] = [
         ("stem", Conv(16, Window((5, 5), padding=(2, 2, 2, 2)))),
         ("body", Conv(32, Window((3, 3), (2, 2), SAME))),
         ("depthwise", Conv(32, Window((3, 3), padding=SAME), 32)),
@@ -117,7 +117,7 @@ def weight_bytes(result: RunResult) -> int:
 @pytest.mark.parametrize("array", ARRAYS)
 @pytest.mark.parametrize("mode", ["on_the_fly", "ahead"])
 def test_weights_travel_encoded(array: str, mode: str) -> None:
-    tiles = sum(layer.mapping.get("blocks", 0) for layer in run(array, mode).layer_results)  # type: ignore[misc]
+    tiles = sum(layer.mapping.get("blocks", 0) for layer in run(array, mode).layer_results)
     read, whole = weight_bytes(run(array, mode)), encoded_bytes(network())
     assert whole <= read <= whole * 1.15 + tiles, "every tile is rounded up, cut bases lie in two"
 

@@ -13,6 +13,7 @@ from small_networks import machine
 from accelsim.errors import MappingError
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.pe_array import build_array
+from accelsim.mapping.element_order import WeightOrder
 from accelsim.mapping.network import NetworkMapping, map_network
 from accelsim.pipeline import memory_interface, simulate
 from accelsim.workload.graph import Layer, LayerGraph, Tensor, chain
@@ -186,7 +187,10 @@ def test_layers_that_cut_shared_weights_into_other_tiles_have_a_copy() -> None:
         Layer("a", conv(), ("x",), weight="w"), Layer("b", conv(), ("a",), weight="w"), Layer("c", conv(), ("b",))
     )
     mapping = mapped(graph)
-    assert mapping.weights[0].order.plainest != mapping.weights[1].order.plainest
+    orders = [mapping.weights[stage].order for stage in (0, 1)]
+    assert isinstance(orders[0], WeightOrder)
+    assert isinstance(orders[1], WeightOrder)
+    assert orders[0].plainest != orders[1].plainest
     assert [mapping.weights[stage].region for stage in (0, 1)] == ["w", "w@b"]
     for stage in (0, 1):
         assert read_times(mapping, stage, "weight", mapping.weights[stage].region).min() == 1

@@ -71,9 +71,7 @@ def test_demands_find_room_in_their_partition_and_nowhere_else() -> None:
     ]
     regions = place(demands, 1 << 30, rooms).regions
     assert {name: region.address // PAGE for name, region in regions.items()} == {"a": 8, "b": 20, "c": 0, "a@x": 23}
-    with pytest.raises(
-        MappingError, match=r"'b' of 20 KiB finds no room in one piece; .* longest .* has 16 KiB"
-    ):
+    with pytest.raises(MappingError, match=r"'b' of 20 KiB finds no room in one piece; .* longest .* has 16 KiB"):
         place([Demand("b", 5 * PAGE, 0, 9)], 1 << 30, rooms)
     with pytest.raises(MappingError, match="'d' of 16 KiB"):
         place([Demand("d", 4 * PAGE, 0, 9)], 1 << 30, rooms)

@@ -21,7 +21,7 @@ TENSORS = ("a.weight", "b.weight", "x")
 class KnownSearch(ToleranceSearch):
     """A search whose trials are a function of the rates."""
 
-    tensors = TENSORS  # type: ignore[assignment]
+    tensors = TENSORS
 
     def _measured(self, kind: str, rates: Mapping[str, float], images: int) -> list[float]:
         self.made.append((kind, dict(rates), images))  # type: ignore[attr-defined]
