@@ -113,9 +113,7 @@ def run_stages(
 
     clock = hardware.pe_array.clock
     control = hardware.control
-    machine = Machine(
-        env, stages, buffers, dma, clock, trace, stage_ended, control.speculates, control.decision_cycles
-    )
+    machine = Machine(env, stages, buffers, dma, clock, trace, stage_ended, control.speculates, control.decision_cycles)
     env.run()
     if not machine.finished or dma.outstanding:
         machine.raise_deadlock()
