@@ -524,19 +524,21 @@ def study(
         typer.Option(help="smartdeal, ddi: network whose name begins so; may be given again (default: all)."),
     ] = None,
     training: Annotated[bool, typer.Option(help="smartdeal: also simulate steps of training.")] = True,
+    overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder (default: reports/studies/<name>).")] = None,
     as_json: Json = False,
 ) -> None:
     """Repeat the evaluation of a paper: published figures beside simulated ones."""
-    from accelsim.report.study_runs import run_ddi, run_eden, run_smartdeal
+    from accelsim.report.study_runs import check_overrides, run_ddi, run_eden, run_smartdeal
 
     folder = out or Path("reports") / "studies" / name
+    check_overrides(name, overrides or ())
     if name == "eden":
         document, summary = run_eden(folder, platform or (), network or ())
     elif name == "ddi":
         document, summary = run_ddi(folder, platform or (), network or ())
     else:
-        document, summary = run_smartdeal(folder, network or (), platform or (), training=training)
+        document, summary = run_smartdeal(folder, network or (), platform or (), overrides or (), training=training)
     if as_json:
         _print_json(document)
         return

@@ -19,6 +19,18 @@ if TYPE_CHECKING:
     """The document, and the summary at a width."""
 
 
+def check_overrides(study: str, overrides: Sequence[str]) -> None:
+    """Refuse changes of the machines where a study takes none.
+
+    Raises
+    ------
+    InputError
+        When there are any.
+    """
+    if overrides and study != "smartdeal":
+        raise InputError("goes with the study smartdeal", where="--set", value=overrides[0], allowed="no changes")
+
+
 def run_eden(folder: Path, platforms: Sequence[str], networks: Sequence[str] = ()) -> Found:
     """Run EDEN's study on some platforms, all where none is named.
 
@@ -40,8 +52,11 @@ def run_eden(folder: Path, platforms: Sequence[str], networks: Sequence[str] = (
     return document, lambda width: eden_summary(results, width, str(folder))
 
 
-def run_smartdeal(folder: Path, networks: Sequence[str], platforms: Sequence[str] = (), *, training: bool) -> Found:
-    """Run SmartExchange's and SmartDeal's study on some networks, all where none is named.
+def run_smartdeal(
+    folder: Path, networks: Sequence[str], platforms: Sequence[str] = (), overrides: Sequence[str] = (), *,
+    training: bool,
+) -> Found:  # fmt: skip
+    """Run SmartExchange's and SmartDeal's study on some networks, all where none is named, all machines changed alike.
 
     Raises
     ------
@@ -56,11 +71,11 @@ def run_smartdeal(folder: Path, networks: Sequence[str], platforms: Sequence[str
 
     chosen = study.chosen_networks(networks)
     with StageProgress() as progress:
-        results = [study.compare_network(network, progress.update) for network in chosen]
+        results = [study.compare_network(network, progress.update, overrides) for network in chosen]
         trained = [network for network in chosen if training and network.name in study.TRAINED]
-        steps = [step for network in trained for step in study.train_network(network, progress.update)]
-    document = study.to_document(results, steps)
-    _write(folder, document, render_smartdeal(results, steps))
+        steps = [step for network in trained for step in study.train_network(network, progress.update, overrides)]
+    document = study.to_document(results, steps, overrides)
+    _write(folder, document, render_smartdeal(results, steps, overrides))
     return document, lambda width: smartdeal_summary(results, steps, width, str(folder))
 
 

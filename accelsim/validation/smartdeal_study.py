@@ -91,7 +91,21 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class MachineResult:
-    """One network on one machine."""
+    """One network on one machine.
+
+    Parameters
+    ----------
+    machine
+        Its name.
+    energy_pj, latency_ns, dram_bytes
+        Totals.
+    energy_by_component_pj
+        What adds up to the energy.
+    compute_utilization
+        Share of the array's time and elements that did work.
+    waiting_share
+        Share of the cycles in which the array waited, for DRAM above all.
+    """
 
     machine: str
     energy_pj: float
@@ -99,6 +113,7 @@ class MachineResult:
     dram_bytes: int
     energy_by_component_pj: dict[str, float]
     compute_utilization: float
+    waiting_share: float
 
 
 @dataclass(frozen=True)
@@ -190,14 +205,17 @@ def study_workload(network: StudyNetwork, weights: str) -> LayerGraph:
     return annotate(document, Path("SmartDeal study"), load_workload(network.name))
 
 
-def compare_network(network: StudyNetwork, progress: Callable[[str, float], None] | None = None) -> NetworkResult:
-    """Simulate a network on all machines."""
+def compare_network(
+    network: StudyNetwork, progress: Callable[[str, float], None] | None = None, overrides: Sequence[str] = ()
+) -> NetworkResult:
+    """Simulate a network on all machines, each changed by the same overrides."""
     found = {}
     cases = (*MACHINES, *ABLATIONS)
     for number, machine in enumerate(cases):
         if progress:
             progress(f"{network.name} on {machine.name}", number / len(cases))
-        result = simulate(machine.hardware, study_workload(network, machine.weights), accuracy=False)
+        workload = study_workload(network, machine.weights)
+        result = simulate(machine.hardware, workload, overrides=overrides, accuracy=False)
         found[machine.name] = _machine_result(machine.name, result)
     return NetworkResult(
         network.name, network.sparsity,
@@ -210,11 +228,14 @@ def _machine_result(name: str, result: RunResult) -> MachineResult:
     totals = result.totals
     components = {component: sum(actions.values()) for component, actions in result.energy_pj.items()}
     dram_bytes = totals.dram_read_bytes + totals.dram_write_bytes
-    return MachineResult(name, totals.energy_pj, totals.latency_ns, dram_bytes, components, totals.compute_utilization)
+    waiting = totals.stall_cycles / totals.total_cycles
+    return MachineResult(
+        name, totals.energy_pj, totals.latency_ns, dram_bytes, components, totals.compute_utilization, waiting
+    )
 
 
 def train_network(
-    network: StudyNetwork, progress: Callable[[str, float], None] | None = None
+    network: StudyNetwork, progress: Callable[[str, float], None] | None = None, overrides: Sequence[str] = ()
 ) -> tuple[TrainingResult, ...]:
     """Simulate a step by each method on SmartExchange's array, and by SGD on DianNao; gradients have 8 bits."""
     cases = (
@@ -231,7 +252,8 @@ def train_network(
         record = TrainingRecord.model_validate({"method": method, "gradient_bits": 8})
         weights = "pot" if method == "smartdeal" else "all"
         step = training_step(study_workload(network, weights).with_batch(TRAINING_BATCH), record)
-        totals = simulate(hardware, step.graph, accuracy=False, solutions=solutions.setdefault(hardware, {})).totals
+        known = solutions.setdefault(hardware, {})
+        totals = simulate(hardware, step.graph, overrides=overrides, accuracy=False, solutions=known).totals
         run = step.executed_batches
         kept = sum(tensor.elements * (tensor.bits or 8) for tensor in map(step.graph.tensors.__getitem__, step.kept))
         found.append(
@@ -280,11 +302,14 @@ def summarise(results: Sequence[NetworkResult], training: Sequence[TrainingResul
     return {name: {"published": value, "simulated": simulated[name]} for name, value in PUBLISHED.items()}
 
 
-def to_document(results: Sequence[NetworkResult], training: Sequence[TrainingResult]) -> dict[str, Any]:
+def to_document(
+    results: Sequence[NetworkResult], training: Sequence[TrainingResult], overrides: Sequence[str] = ()
+) -> dict[str, Any]:
     """Plain data, for JSON."""
     return {
         "study": "smartdeal",
         "schema": 1,
+        "overrides": list(overrides),
         "claims": summarise(results, training),
         "networks": [asdict(result) for result in results],
         "training": [asdict(result) for result in training],

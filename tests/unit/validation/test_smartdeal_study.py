@@ -36,7 +36,7 @@ TINY = StudyNetwork("lenet5", 0.5)
 def _network(energies: dict[str, float]) -> NetworkResult:
     def entry(name: str) -> MachineResult:
         energy = energies[name]
-        return MachineResult(name, energy, 2 * energy, round(3 * energy), {"dram": energy}, 0.5)
+        return MachineResult(name, energy, 2 * energy, round(3 * energy), {"dram": energy}, 0.5, 0.25)
 
     return NetworkResult(
         "made", 0.5, {machine.name: entry(machine.name) for machine in MACHINES},
@@ -107,6 +107,7 @@ def test_the_command_refuses_what_belongs_to_the_other_study(tmp_path: Path) -> 
         (["smartdeal", "--platform", "CPU"], "--platform"),
         (["eden", "--network", "vgg"], "--network"),
         (["smartdeal", "--network", "lenet"], "--network"),
+        (["eden", "--set", "dram.channels=2"], "--set"),
     ):
         result = CliRunner().invoke(app, ["study", *arguments, "--out", str(tmp_path / "study")])
         assert isinstance(result.exception, InputError)
@@ -116,10 +117,11 @@ def test_the_command_refuses_what_belongs_to_the_other_study(tmp_path: Path) -> 
 def test_the_command_writes_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accelsim.validation.smartdeal_study.NETWORKS", (TINY,))
     result = CliRunner().invoke(
-        app, ["study", "smartdeal", "--no-training", "--json", "--out", str(tmp_path / "study")]
+        app,
+        ["study", "smartdeal", "--no-training", "--json", "--set", "dram.channels=2", "--out", str(tmp_path / "study")],
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     document = json.loads(result.stdout)
     assert [entry["network"] for entry in document["networks"]] == ["lenet5"]
-    assert (tmp_path / "study" / "report.html").exists()
+    assert "dram.channels=2" in (tmp_path / "study" / "report.html").read_text()
     assert json.loads((tmp_path / "study" / "smartdeal.json").read_text()) == document
