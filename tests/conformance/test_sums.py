@@ -101,9 +101,23 @@ class TestHandful(SumConformance):
         self.check(hardware, workload)
 
 
+WHOLE_ZOO = ("systolic_32x32", "tpu_v1")
+"""Machines that run every network; the others share them out, so that each machine meets some and each network many."""
+EVERY = 8
+
+
+def zoo_pairs() -> list[tuple[str, str]]:
+    networks = sorted(NETWORKS)
+    return [
+        (hardware, workload)
+        for row, hardware in enumerate(PRESETS)
+        for column, workload in enumerate(networks)
+        if hardware in WHOLE_ZOO or (row + column) % EVERY == 0
+    ]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("workload", sorted(NETWORKS))
-@pytest.mark.parametrize("hardware", PRESETS)
+@pytest.mark.parametrize(("hardware", "workload"), zoo_pairs())
 class TestZoo(SumConformance):
     def test_sums_and_bounds(self, hardware: str, workload: str) -> None:
         self.check(hardware, workload)
