@@ -12,6 +12,7 @@ import numpy as np
 
 from accelsim import __version__
 from accelsim.energy.model import EnergyByAction, EnergyModel, add_energies, component_totals
+from accelsim.hardware.dram.power import RailPrices, rail_prices
 from accelsim.hardware.dram.power import energy_pj as dram_energy_pj
 from accelsim.hardware.ideal_memory import IdealMemory
 from accelsim.mapping.tile_graph import Activity
@@ -69,7 +70,7 @@ class Account:
     errors: ReadErrors | None
     peak_dram_gb_per_s: float
 
-    @property
+    @cached_property
     def _energy_model(self) -> EnergyModel:
         return EnergyModel(self.config, self.table)
 
@@ -235,7 +236,14 @@ class Account:
             read, written = self._dram_bytes(index)
             return {"read": read * per_byte, "write": written * per_byte}
         since = activity[index] - activity[index - 1] if index else activity[index]
-        return dram_energy_pj(since, memory.spec)
+        return dram_energy_pj(since, memory.spec, self._rail_prices)
+
+    @cached_property
+    def _rail_prices(self) -> tuple[RailPrices, ...]:
+        activity, memory = self.simulation.dram_activity, self.simulation.memory
+        if activity is None or isinstance(memory, IdealMemory):
+            return ()
+        return rail_prices(memory.spec, activity[0].commands.shape[0])
 
     # -- the whole run --------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from accelsim.errors import ConfigError
@@ -38,6 +39,19 @@ class EnergyModel:
     hardware: HardwareConfig
     table: EnergyTable
 
+    @cached_property
+    def _sram_pj_per_bit(self) -> dict[str, float]:
+        memories = self.hardware.on_chip
+        return {name: self.table.sram_energy_pj(memory.capacity_kib) for name, memory in memories.items()}
+
+    @cached_property
+    def _leakage(self) -> tuple[float, int, float]:
+        """Power of an element in mW, lanes of the vector unit, and power of all memories in mW."""
+        memories = self.hardware.on_chip.values()
+        capacity_kib = sum(memory.capacity_kib * memory.instances for memory in memories)
+        sram_mw = self.table.leakage_mw_per_sram_kib * capacity_kib
+        return self.table.leakage_mw_per_element, self.hardware.vector_unit.lanes, sram_mw
+
     def stage_energy(self, activity: Activity, dram_pj: Mapping[str, float], duration_ps: int) -> EnergyByAction:
         """Energy of one stage.
 
@@ -50,12 +64,8 @@ class EnergyModel:
         duration_ps
             How long the stage took; leakage counts over it.
         """
-        table, memories = self.table, self.hardware.on_chip
-        per_bit = {name: table.sram_energy_pj(memory.capacity_kib) for name, memory in memories.items()}
-        lanes = self.hardware.vector_unit.lanes
-        element_mw = table.leakage_mw_per_element
-        capacity_kib = sum(memory.capacity_kib * memory.instances for memory in memories.values())
-        sram_mw = table.leakage_mw_per_sram_kib * capacity_kib
+        table, per_bit = self.table, self._sram_pj_per_bit
+        element_mw, lanes, sram_mw = self._leakage
         energy: EnergyByAction = {
             "pe_array": self._array_energy(activity),
             "vector_unit": {"operation": activity.vector_operations * table.vector_operation_pj},

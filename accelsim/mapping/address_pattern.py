@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,7 +65,7 @@ class AddressPattern:
         np.cumsum(np.bincount(owner, minlength=tiles), out=offsets[1:])
         return cls(runs[order], offsets)
 
-    @property
+    @cached_property
     def tile_bytes(self) -> NDArray[np.int64]:
         """Bytes that each tile covers, whole bursts not rounded."""
         sizes = self.runs["outer_count"] * self.runs["inner_count"] * self.runs["run_bytes"]
@@ -77,7 +78,7 @@ class AddressPattern:
         runs = self.runs[self.offsets[tile] : self.offsets[tile + 1]]
         return int((runs["outer_count"] * runs["inner_count"] * runs["run_bytes"]).sum())
 
-    @property
+    @cached_property
     def in_dram(self) -> AddressPattern:
         """The same tiles without what lies at the host."""
         away = self.runs["base"] >= HOST_ADDRESS

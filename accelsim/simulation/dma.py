@@ -63,6 +63,7 @@ class Dma:
         self._port = port
         self._clock = clock
         self._config = config
+        self._is_limited = config.is_limited
         rate = config.bytes_per_cycle
         self._bytes_per_cycle = None if rate is None else Fraction(rate).limit_denominator(_FINEST_RATE)
         self._waiting: deque[_Tile] = deque()
@@ -84,7 +85,7 @@ class Dma:
         self, stream: int, addresses: NDArray[np.int64], completed: Callable[[], None], *, is_write: bool = False
     ) -> None:
         """Move the bursts of a tile; `completed` is called when all have been moved."""
-        if not self._config.is_limited:
+        if not self._is_limited:
             self._port.transfer(stream, addresses, completed, is_write=is_write)
             return
         self._waiting.append(_Tile(stream, addresses, completed, is_write))

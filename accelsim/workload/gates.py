@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from accelsim.workload.graph import Layer, LayerGraph
-from accelsim.workload.operators import Activation, Conv, Elementwise, Gemm, Pool, View, Window
+from accelsim.workload.operators import Activation, Concat, Conv, Elementwise, Gemm, Pool, View, Window
 from accelsim.workload.skip import Gate, skippable_blocks
 
 if TYPE_CHECKING:
@@ -91,26 +91,29 @@ def _rnn_gate(
     writer: _Writer, graph: LayerGraph, source: str, state: tuple[str, str] | None, channels: int
 ) -> tuple[str, tuple[str, str]]:
     """SkipNet's recurrent gate; returns the decision and the LSTM's state (hidden, cell) for the next gate."""
-    batch, width = graph.tensors[source].shape[:2]
+    batch = graph.tensors[source].shape[0]
     pooled = writer.add("pool", Pool("average"), source)
-    flat = writer.add("flat", View((batch, width)), pooled)
-    embedded = writer.add("embed", Gemm(LSTM_WIDTH), flat)
-    embedded = writer.add("embed_relu", Activation("relu"), embedded)
-    sums_wide = LSTM_FUNCTIONS * LSTM_WIDTH
-    sums = writer.add("lstm_input", Gemm(sums_wide), embedded, weight="gate.lstm_input.weight")
+    embedded = writer.add("embed", _linear(LSTM_WIDTH), pooled)
+    seen = writer.add("embed_relu", Activation("relu"), embedded)
+    weight = "gate.lstm_first.weight"  # of the shared matrix the columns of the embedding: there is no state yet
     if state is not None:
-        recurrent = writer.add("lstm_hidden", Gemm(sums_wide), state[0], weight="gate.lstm_hidden.weight")
-        sums = writer.add("lstm_sum", Elementwise("add"), sums, recurrent)
+        seen, weight = writer.add("lstm_seen", Concat(), seen, state[0]), "gate.lstm.weight"
+    sums = writer.add("lstm", _linear(LSTM_FUNCTIONS * LSTM_WIDTH), seen, weight=weight)
     gated = writer.add("lstm_functions", Activation("sigmoid"), sums)
     parts = writer.add("lstm_parts", View((batch, 1, LSTM_FUNCTIONS, LSTM_WIDTH)), gated)
     cell = writer.add("lstm_cell", _mix(), parts)
-    cell = writer.add("lstm_state", View((batch, LSTM_WIDTH)), cell)
+    cell = writer.add("lstm_state", View((batch, LSTM_WIDTH, 1, 1)), cell)
     if state is not None:
         cell = writer.add("lstm_forget", Elementwise("add"), cell, state[1])
     hidden = writer.add("lstm_tanh", Activation("tanh"), cell)
-    decision = writer.add("linear", Gemm(1), hidden, weight="gate.linear.weight")
+    decision = writer.add("linear", _linear(1), hidden, weight="gate.linear.weight")
     decision = writer.add("sigmoid", Activation("sigmoid"), decision, bits=8)
     return _with_channels(writer, hidden, decision, channels, shared=True), (hidden, cell)
+
+
+def _linear(outputs: int) -> Conv:
+    """A matrix, as a convolution of one pixel: vectors that are channels can be joined without being moved."""
+    return Conv(outputs, Window((1, 1)))
 
 
 def _with_channels(writer: _Writer, source: str, decision: str, channels: int, *, shared: bool) -> str:
@@ -118,7 +121,7 @@ def _with_channels(writer: _Writer, source: str, decision: str, channels: int, *
     if not channels:
         return decision
     weight = f"gate.channels{channels}.weight" if shared else ""
-    made = writer.add("channels", Gemm(channels), source, weight=weight)
+    made = writer.add("channels", _linear(channels) if shared else Gemm(channels), source, weight=weight)
     return writer.add("channels_sigmoid", Activation("sigmoid"), made, bits=8)
 
 

@@ -13,6 +13,7 @@ A current step that comes out negative counts as zero. A rank is all devices of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,7 +32,38 @@ if TYPE_CHECKING:
 COMPONENTS = ("activate", "read", "write", "refresh", "active_standby", "precharge_standby", "power_down")
 
 
-def energy_pj(activity: DramActivity, spec: DramSpec) -> dict[str, float]:
+@dataclass(frozen=True)
+class RailPrices:
+    """What a rail of a memory charges.
+
+    Parameters
+    ----------
+    command_pj
+        Energy of each command at nominal voltage.
+    standby_mw
+        Power of a rank in each state at nominal voltage.
+    factors
+        By component, the factor at each operating point.
+    shares
+        Part of each rank that runs at each point.
+    """
+
+    command_pj: Mapping[str, float]
+    standby_mw: Mapping[str, float]
+    factors: Mapping[str, NDArray[np.float64]]
+    shares: NDArray[np.float64]
+
+
+def rail_prices(spec: DramSpec, ranks: int) -> tuple[RailPrices, ...]:
+    """What the rails of a memory charge; whoever prices many activities works it out once."""
+    shares = spec.points.rank_shares(ranks)
+    return tuple(
+        RailPrices(command_energy_pj(rail, spec), standby_power_mw(rail, spec), voltage_factors(rail, spec), shares)
+        for rail in spec.device.rails.values()
+    )
+
+
+def energy_pj(activity: DramActivity, spec: DramSpec, prices: tuple[RailPrices, ...] | None = None) -> dict[str, float]:
     """Energy of an activity, or of the difference of two.
 
     Parameters
@@ -40,6 +72,8 @@ def energy_pj(activity: DramActivity, spec: DramSpec) -> dict[str, float]:
         Commands and time per state.
     spec
         Device, operating points and voltage exponents.
+    prices
+        What `rail_prices` makes of them, where that is known.
 
     Returns
     -------
@@ -52,10 +86,8 @@ def energy_pj(activity: DramActivity, spec: DramSpec) -> dict[str, float]:
     power-down, refresh) is charged at the mean over the rank's subarrays, as if each drew an equal share.
     """
     totals = dict.fromkeys(COMPONENTS, 0.0)
-    for rail in spec.device.rails.values():
-        steps = command_energy_pj(rail, spec)
-        factors = voltage_factors(rail, spec)
-        shares = spec.points.rank_shares(activity.commands.shape[0])
+    for rail in prices or rail_prices(spec, activity.commands.shape[0]):
+        steps, factors, shares, power_mw = rail.command_pj, rail.factors, rail.shares, rail.standby_mw
         for component, commands in _COMMANDS.items():
             for command in commands:
                 counts = activity.commands[:, :, COMMANDS.index(command)]
@@ -63,7 +95,6 @@ def energy_pj(activity: DramActivity, spec: DramSpec) -> dict[str, float]:
                 weights = shares @ factors[component] if by_rank else factors[component]
                 scaled = counts.sum(axis=1) @ weights if by_rank else (counts @ weights).sum()
                 totals[component] += float(scaled) * steps[command]
-        power_mw = standby_power_mw(rail, spec)
         for state, component, time_ps in _states(activity):
             weights = shares @ factors[component]
             totals[component] += float(time_ps @ weights) / 1_000 * power_mw[state]

@@ -185,3 +185,16 @@ def test_annotations_on_channels_that_are_refused(tmp_path: Path, skip: dict[str
     with pytest.raises(WorkloadError) as caught:
         load_workload(path)
     assert message in str(caught.value)
+
+
+def test_results_do_not_depend_on_who_simulates_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelsim import samples
+
+    monkeypatch.setattr(samples, "ROWS_PER_WORKER", 2)
+    record = SkipRecord(gates="rnn", rate=0.5, channels=0.7, samples=6, seed=3)
+    graph, plan = with_skips(network(), record, Path("x.yaml"))
+    gated = replace(graph, annotations=Annotations(skip=plan))
+    alone, shared = (accelsim.simulate("edge_16x16", gated, workers=workers) for workers in (1, 2))
+    assert alone.samples is not None
+    assert alone.samples.distinct >= 4
+    assert shared.to_json() == alone.to_json()
