@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _CLAIMS = {
     "energy_efficiency_max": ("Energy efficiency, maximum", "any of the four machines"),
     "speedup_max": ("Speedup, maximum", "any of the four machines"),
-    "inference_energy_efficiency_max": ("Efficiency of inference, maximum", "plain weights, same array"),
+    "inference_energy_efficiency_max": ("Inference efficiency, maximum", "plain weights, same array"),
     "training_storage": ("Storage in training, maximum", "SGD, momentum, 32 bits"),
     "training_energy": ("Energy of training, maximum", "SGD, momentum, same array"),
 }
