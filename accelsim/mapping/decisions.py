@@ -8,6 +8,7 @@ planned to be on chip and the other in DRAM a *move* takes the block's place.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -104,7 +105,9 @@ class DecidedStages:
         keeps = self._kept_longer(stands_for)
         stages = []
         for planned in self.mapping.tiles:
-            tiles = replace(instead.get(planned.index, planned), decided_by=decided_by.get(planned.index))
+            tiles = instead.get(planned.index, planned)
+            if planned.index in decided_by:
+                tiles = replace(tiles, decided_by=decided_by[planned.index])
             if tiles.index in moves:
                 moved = self.mapping.moves[self.mapping.stages[tiles.index].output]
                 inputs = tuple(self._rewired(operand, stands_for, moves, instead) for operand in moved.inputs)
@@ -114,7 +117,8 @@ class DecidedStages:
             else:
                 inputs = tuple(self._rewired(operand, stands_for, moves, instead) for operand in tiles.inputs)
                 kept_until = keeps.get(tiles.index, tiles.kept_until)
-                stages.append(replace(tiles, inputs=inputs, kept_until=kept_until))
+                same = kept_until == tiles.kept_until and all(map(operator.is_, inputs, tiles.inputs))
+                stages.append(tiles if same else replace(tiles, inputs=inputs, kept_until=kept_until))
         return tuple(stages)
 
     def _closed(self, row: NDArray[np.bool_]) -> set[int]:
