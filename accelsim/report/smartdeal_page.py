@@ -41,7 +41,7 @@ _METHODS = {"sgd": "SGD with momentum", "smartdeal": "SmartDeal", "e2train": "E2
 _ASSUMED = (
     "Batch 1, 8 bits. SmartExchange: decomposed weights at the published sparsity. Cambricon-X and SCNN: plain weights"
     " of the same density. DianNao and Bit-pragmatic: all weights. Half of the activations zero, 1.36 nonzero Booth"
-    " digits each. DRAM bandwidth is not published: 19.2 GB/s everywhere."
+    " digits each. DRAM bandwidth is not published: 19.2 GB/s unless changed above."
 )
 _DRIVERS = (
     "What drives it: where arrays wait for DRAM (Waiting, in the table) a faster one gains nothing but what its weights"
