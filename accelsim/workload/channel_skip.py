@@ -97,7 +97,7 @@ def narrowed(graph: LayerGraph, gate: ChannelGate, channels: int) -> LayerGraph:
             if data.load is not None or data.pot is not None:
                 raise WorkloadError(
                     "its values or coefficients are known, which gates on its channels cannot take into account",
-                    where=graph.source or graph.name, key=layer.weight, allowed="statistics, or layers that are skipped",
+                    where=graph.source or graph.name, key=layer.weight, allowed="statistics, or skipped blocks",
                 )  # fmt: skip
     maps = {layer.output for layer in graph.layers}
     operands = {name: data for name, data in annotations.operands.items() if name not in maps or data.load is None}

@@ -198,3 +198,16 @@ def test_results_do_not_depend_on_who_simulates_the_rows(monkeypatch: pytest.Mon
     assert alone.samples is not None
     assert alone.samples.distinct >= 4
     assert shared.to_json() == alone.to_json()
+
+
+def test_weights_whose_values_are_known_take_no_gates_on_channels() -> None:
+    from accelsim.workload.operand_data import OperandData
+
+    graph = network()
+    block = skippable_blocks(graph)[1]
+    gate = channel_gate(graph, block)
+    plan = SkipPlan((block,), np.ones((1, 1), np.bool_), "trace", None, (gate,), first(4)[None])
+    values = OperandData(load=lambda: np.ones((WIDTH, WIDTH, 3, 3), np.int8))
+    known = Annotations(operands={"b.conv1.weight": values}, skip=plan)
+    with pytest.raises(WorkloadError, match="which gates on its channels cannot take into account"):
+        accelsim.simulate("edge_16x16", replace(graph, annotations=known))
