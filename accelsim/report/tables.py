@@ -175,11 +175,13 @@ def _energy_line(result: RunResult) -> Text:
 
 
 def listing(headings: Sequence[tuple[str, bool]], rows: Iterable[Sequence[str]]) -> Table:
-    """Plain table; the last column wraps where the window is narrow, and none is cut off."""
+    """Plain table; all columns but the names wrap where the window is narrow, and none is cut off."""
     table = _columns(headings)
+    lines = list(rows)
     for column in table.columns:
         column.no_wrap, column.overflow = False, "fold"
-    for row in rows:
+    table.columns[0].min_width = max((cell_len(line[0]) for line in lines), default=0)
+    for row in lines:
         table.add_row(*row)
     return table
 

@@ -43,7 +43,7 @@ def test_simulate_resnet50(benchmark: BenchmarkFixture) -> None:
 def test_map_resnet50(benchmark: BenchmarkFixture) -> None:
     config, graph = load_hardware(HARDWARE), load_workload(RESNET50)
     memory = memory_interface(config, Dram(config.dram))
-    mapping = benchmark(map_network, graph, config, memory)
+    mapping = benchmark(map_network, graph, config, memory, build_array(config))
     assert len(mapping.stages) > 50
 
 

@@ -63,9 +63,15 @@ CONFIGS: list[tuple[str | bytes, str]] = [
     (BASE + f"pe_array: {{rows: {'9' * 5000}}}\n", "not valid YAML: a number has more than 4300 digits"),
     (BASE + f"pe_array: {'[' * 3000}{']' * 3000}\n", "is nested too deeply"),
     # keys
-    (BASE + "pe_aray: {rows: 4}\n", "pe_aray: unknown key; allowed: one of description, dram, energy, mapping, name,"),
+    (
+        BASE + "pe_aray: {rows: 4}\n",
+        "pe_aray: unknown key; allowed: one of control, description, dma, dram, energy, host,",
+    ),
     (BASE + "pe_array: {row: 4}\n", "pe_array.row: unknown key; allowed: one of clock_mhz, cols, dataflow, kind,"),
-    (BASE + "sram: {accumulator: {size: 4}}\n", "sram.accumulator.size: unknown key; allowed: one of capacity_kib,"),
+    (
+        BASE + "sram: {accumulator: {size: 4}}\n",
+        "sram.accumulator.size: unknown key; allowed: one of bytes_per_cycle, capacity_kib,",
+    ),
     (
         BASE + "dram: {partitions: [{name: a, scope: {bnk: 1}}]}\n",
         "dram.partitions.0.scope.bnk: unknown key; allowed: ",

@@ -20,9 +20,7 @@ README = Path(__file__).parents[3] / "README.md"
 
 
 @pytest.fixture
-def example(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> dict[str, Any]:
+def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """What the README's code leaves behind, run beside the README's machine, and what it printed."""
     monkeypatch.setattr(registry, "_registered", {})
     monkeypatch.chdir(tmp_path)

@@ -79,7 +79,7 @@ def test_the_command_says_what_is_missing(
     assert run_command(["data"]) == 0
     text = capsys.readouterr().out
     assert "name one with --data or ACCELSIM_DATA" in text
-    assert "The CIFAR-10 dataset" in text
+    assert "cifar10" in text
     assert run_command(["data", "--data", str(tmp_path), "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     assert record["folder"] == str(tmp_path)

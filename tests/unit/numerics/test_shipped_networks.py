@@ -20,7 +20,7 @@ from accelsim.workload.onnx_build import build_onnx
 from accelsim.workload.onnx_import import import_onnx
 
 WORKLOADS = resource_folder("workloads")
-NETWORKS = sorted(path.stem for path in (WORKLOADS / "weights").glob("*.npz"))
+NETWORKS = sorted(path.stem for path in (WORKLOADS / "weights").glob("*.npz") if not path.stem.endswith("_pot"))
 CIFAR = [name for name in NETWORKS if "fashion" not in name]
 WITH_ONNX = sorted(path.stem for path in (WORKLOADS / "models").glob("*.onnx"))
 TRACES = sorted(path.stem for path in (WORKLOADS / "skip").glob("*.npz"))

@@ -51,24 +51,26 @@ def test_run_without_arguments_takes_the_defaults(
     pipeline: _Pipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(["run"]) == 0
-    options = {"overrides": (), "batch": None, "seed": 0, "accuracy": AccuracyRequest()}
+    options = {"overrides": (), "batch": None, "seed": 0, "accuracy": AccuracyRequest(), "budget": None}
+    assert pipeline.calls[0][2].pop("workers") >= 1
     assert pipeline.calls == [("systolic_32x32", "fashion_cnn", options)]
     folder = "reports/runs/fashion_cnn-systolic_32x32-0011223344"
     assert (tmp_path / folder / "report.html").exists()
     captured = capsys.readouterr()
-    assert f"Run folder: {folder} (open report.html)" in captured.out
+    assert f"Run folder: {folder} (open report.html)" in captured.out.replace("\n", " ")
     assert captured.err == ""
 
 
 def test_run_hands_every_option_on(pipeline: _Pipeline, tmp_path: Path) -> None:
     line = ["run", "hw", "net", "--set", "a.b=1", "--set", "c=2", "--batch", "4", "--seed", "9", "--out", "here"]
     line += ["--accuracy", "--data", "there", "--images", "50", "--modules", "3", "--correction", "saturate"]
-    line += ["--arithmetic", "integer"]
+    line += ["--arithmetic", "integer", "--workers", "3", "--budget-latency-us", "20"]
     assert run_command(line) == 0
     request = AccuracyRequest(
         wanted=True, data=Path("there"), samples=50, seeds=3, correction="saturate", arithmetic="integer"
     )
-    options = {"overrides": ["a.b=1", "c=2"], "batch": 4, "seed": 9, "accuracy": request}
+    options = {"overrides": ["a.b=1", "c=2"], "batch": 4, "seed": 9, "accuracy": request, "workers": 3}
+    assert pipeline.calls[0][2].pop("budget").latency_us == 20
     assert pipeline.calls == [("hw", "net", options)]
     assert (tmp_path / "here" / "result.json").exists()
     assert not (tmp_path / "reports").exists()

@@ -125,8 +125,9 @@ def test_tiny_yolov2_has_the_published_operations(networks: dict[str, LayerGraph
 def test_every_network_scales_with_the_batch(name: str, networks: dict[str, LayerGraph]) -> None:
     graph = networks[name]
     batched = graph.with_batch(4)
-    assert (graph.name, graph.batch, batched.batch) == (name, 1, 4)
-    assert batched.total_macs == 4 * graph.total_macs
+    assert (graph.name, batched.batch) == (name, 4)
+    assert graph.batch == 1 or name.startswith("tpu_")  # those are of the batch that the paper ran
+    assert batched.total_macs * graph.batch == 4 * graph.total_macs
     assert batched.total_parameters == graph.total_parameters
     assert all(tensor.shape == (4, *graph.tensors[key].shape[1:]) for key, tensor in batched.tensors.items())
     assert graph.description
@@ -134,7 +135,9 @@ def test_every_network_scales_with_the_batch(name: str, networks: dict[str, Laye
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_has_one_input_and_one_output(name: str, networks: dict[str, LayerGraph]) -> None:
-    assert len(networks[name].inputs) == len(networks[name].outputs) == 1
+    one_input = name != "tpu_lstm0"  # one step of a recurrent network, which takes its states as well
+    assert (len(networks[name].inputs) == 1) == one_input
+    assert len(networks[name].outputs) == 1 or not one_input
 
 
 def test_depthwise_layers_are_grouped_by_channel(networks: dict[str, LayerGraph]) -> None:
