@@ -57,7 +57,7 @@ def test_run_without_arguments_takes_the_defaults(
     folder = "reports/runs/fashion_cnn-systolic_32x32-0011223344"
     assert (tmp_path / folder / "report.html").exists()
     captured = capsys.readouterr()
-    assert f"Run folder: {folder} (open report.html)" in captured.out.replace("\n", " ")
+    assert f"Run folder: {folder}(open report.html)" in captured.out.replace("\n", "").replace(" (", "(")
     assert captured.err == ""
 
 
