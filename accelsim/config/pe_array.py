@@ -89,7 +89,7 @@ class PeArrayConfig(Record):
 
     @property
     def own_memories(self) -> dict[str, OnChipMemory]:
-        """Memories that the array brings along, by name, such as caches; a machine with such ones needs no scratchpads."""
+        """Memories that the array brings along, by name, such as caches; with such ones no scratchpads are needed."""
         return {}
 
     @property
