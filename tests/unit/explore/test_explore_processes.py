@@ -144,6 +144,7 @@ def outcomes(workers: LocalWorkers, count: int) -> dict[int, dict[str, Any]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_no_trial(tmp_path: Path) -> None:
     with LocalWorkers(2) as workers:
         for number in range(8):
@@ -238,6 +239,7 @@ def address_in(file: Path) -> str:
     return found
 
 
+@pytest.mark.slow
 def test_a_dask_worker_that_is_killed_costs_no_trial(tmp_path: Path) -> None:
     space = write_space(tmp_path, trials=TRIALS)
     database = tmp_path / "out" / "study.db"
