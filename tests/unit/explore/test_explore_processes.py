@@ -48,11 +48,18 @@ def finished(database: Path) -> int:
     return 0
 
 
+def hear_interrupts() -> None:
+    """What a shell starts in the background, as it may these tests, ignores SIGINT, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def started(*command: object, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Process that is gone at the end, whatever happens."""
     with (folder / "output.txt").open("ab") as output:
-        process = subprocess.Popen([str(word) for word in command], cwd=folder, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [str(word) for word in command], cwd=folder, stdout=output, stderr=output, preexec_fn=hear_interrupts
+        )  # fmt: skip
     try:
         yield process
     finally:
