@@ -57,8 +57,10 @@ def hear_interrupts() -> None:
 def started(*command: object, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Process that is gone at the end, whatever happens."""
     with (folder / "output.txt").open("ab") as output:
+        words = [str(word) for word in command]
         process = subprocess.Popen(
-            [str(word) for word in command], cwd=folder, stdout=output, stderr=output, preexec_fn=hear_interrupts
+            words, cwd=folder, stdout=output, stderr=output,
+            preexec_fn=hear_interrupts,  # noqa: PLW1509 - it takes no lock
         )  # fmt: skip
     try:
         yield process
