@@ -61,7 +61,7 @@ class Platform:
     Parameters
     ----------
     name, hardware, overrides
-        The machine.
+        The machine that runs int8; for fp32 it is the preset of that name with ``_fp32`` behind it.
     workloads
         Networks with their precisions.
     energy_saving, speedup
@@ -91,7 +91,6 @@ PLATFORMS = (
 )
 """Koppula et al., MICRO 2019, section 7: means over the networks, at less than 1 % of accuracy lost."""
 
-_INT8 = tuple(f"precision.{name}=8" for name in ("ifmap_bits", "weight_bits", "ofmap_bits"))
 VARIANTS = ("vdd", "trcd", "both")
 
 
@@ -183,8 +182,8 @@ def run_platform(platform: Platform, progress: Callable[[str, float], None] | No
 
 def run_case(platform: Platform, network: str, precision: str, reductions: Reductions) -> CaseResult:
     """Simulate one network at the datasheet's operating point, and at those of the three variants."""
-    overrides = [*platform.overrides, *(_INT8 if precision == "int8" else ())]
-    config = load_hardware(platform.hardware, overrides)
+    preset = platform.hardware if precision == "int8" else f"{platform.hardware}_{precision}"
+    config = load_hardware(preset, platform.overrides)
     dram = Dram(config.dram)
     vdd_v = round(dram.spec.device.nominal_v - reductions.vdd_v, 6)
     trcd_ps = max(dram.spec.timings[0]["RCD"] * dram.clock_ps - reductions.trcd_ps, LEAST_TRCD_PS)
