@@ -7,10 +7,7 @@ for ``right``; channels are called ``BLOCK.channelN``.
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-import zlib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +15,7 @@ import numpy as np
 
 from accelsim.atomic_file import written_whole
 from accelsim.errors import WorkloadError
+from accelsim.workload.trace_archive import read_archive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,16 +141,7 @@ def load_trace(path: Path) -> DecisionTrace:
     WorkloadError
         When the file is missing, damaged, or of another format or version.
     """
-    try:
-        with np.load(io.BytesIO(path.read_bytes())) as archive:
-            header = json.loads(str(archive["trace"]))
-            decisions, right = archive["decisions"], archive["right"]
-    except FileNotFoundError:
-        raise WorkloadError("no such file", where=path) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        raise WorkloadError("is no trace of decisions, or is damaged", where=path) from None
-    if not isinstance(header, dict) or (header.get("format"), header.get("version")) != (FORMAT, VERSION):
-        raise WorkloadError("is of another format or version", where=path, allowed=f"{FORMAT} {VERSION}")
+    header, (decisions, right) = read_archive(path, ("decisions", "right"), FORMAT, VERSION, "decisions")
     try:
         return _unpacked(header, decisions, right)
     except (KeyError, TypeError, ValueError) as problem:

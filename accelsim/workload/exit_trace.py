@@ -6,10 +6,7 @@ last axis), each (images, exits); the last exit is the end of the network.
 
 from __future__ import annotations
 
-import io
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +14,7 @@ import numpy as np
 
 from accelsim.atomic_file import written_whole
 from accelsim.errors import WorkloadError
+from accelsim.workload.trace_archive import read_archive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,16 +105,7 @@ def load_exits(path: Path) -> ExitTrace:
     WorkloadError
         When the file is missing, damaged, or of another format or version.
     """
-    try:
-        with np.load(io.BytesIO(path.read_bytes())) as archive:
-            header = json.loads(str(archive["trace"]))
-            confidence, right = archive["confidence"], archive["right"]
-    except FileNotFoundError:
-        raise WorkloadError("no such file", where=path) from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-        raise WorkloadError("is no trace of exits, or is damaged", where=path) from None
-    if not isinstance(header, dict) or (header.get("format"), header.get("version")) != (FORMAT, VERSION):
-        raise WorkloadError("is of another format or version", where=path, allowed=f"{FORMAT} {VERSION}")
+    header, (confidence, right) = read_archive(path, ("confidence", "right"), FORMAT, VERSION, "exits")
     try:
         exits, images = tuple(str(name) for name in header["exits"]), int(header["images"])
         if confidence.shape != (images, len(exits)) or not images or right.shape != (images, -(-len(exits) // 8)):
