@@ -34,8 +34,30 @@ class DenseArray(ABC):
         return PLAIN
 
 
+class PlainCosts:
+    """What costs say of an array that is not systolic, stores its weights as they are and takes blocks of any size."""
+
+    @property
+    def folding(self) -> Folding | None:
+        """No systolic array."""
+        return None
+
+    @property
+    def weight_form(self) -> StoredForm:
+        """Weights are stored as they are."""
+        return PLAIN
+
+    def block_sizes(self, dim: Dim) -> Sequence[int] | None:  # noqa: ARG002 - any size may be best
+        """Try the usual sizes."""
+        return None
+
+    def weight_tile_bits(self, blocks: BlockSequence) -> NDArray[np.int64] | None:  # noqa: ARG002 - as weight_form says
+        """No tile differs from the others."""
+        return None
+
+
 @dataclass(frozen=True)
-class DenseCosts(ABC):
+class DenseCosts(PlainCosts, ABC):
     """Costs that depend on the extents of a block alone; only `estimated_cycles` is left to be written.
 
     Parameters
@@ -50,27 +72,9 @@ class DenseCosts(ABC):
     elements: int
 
     @property
-    def folding(self) -> Folding | None:
-        """No systolic array."""
-        return None
-
-    @property
     def completes_sums(self) -> bool:
         """A block that holds all of k hands on results only."""
         return True
-
-    @property
-    def weight_form(self) -> StoredForm:
-        """Weights are stored as they are."""
-        return PLAIN
-
-    def block_sizes(self, dim: Dim) -> Sequence[int] | None:  # noqa: ARG002 - any size may be best
-        """Try the usual sizes."""
-        return None
-
-    def weight_tile_bits(self, blocks: BlockSequence) -> NDArray[np.int64] | None:  # noqa: ARG002 - as weight_form says
-        """No tile differs from the others."""
-        return None
 
     @abstractmethod
     def estimated_cycles(

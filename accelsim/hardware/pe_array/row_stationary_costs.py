@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accelsim.hardware.pe_array.dense import PlainCosts
 from accelsim.hardware.pe_array.row_stationary_account_kernel import WORK_DTYPE, account
 from accelsim.hardware.pe_array.row_stationary_kernel import GEOMETRY_DTYPE, SHAPE_DTYPE, estimate
 from accelsim.hardware.pe_array.row_stationary_layer import even_shares, nonzero_macs
-from accelsim.mapping.array_costs import PLAIN, ArrayWork, StoredForm
+from accelsim.mapping.array_costs import ArrayWork
 from accelsim.mapping.dataflow import DIMS
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from accelsim.hardware.pe_array.row_stationary_layer import RowGeometry
-    from accelsim.mapping.array_costs import ArrayLayer, Folding
+    from accelsim.mapping.array_costs import ArrayLayer
     from accelsim.mapping.blocks import BlockSequence
     from accelsim.mapping.dataflow import Dim
     from accelsim.workload.operators import GemmDims
@@ -29,7 +30,7 @@ HOP = "psum_hop_bit"
 
 
 @dataclass(frozen=True)
-class RowStationaryCosts:
+class RowStationaryCosts(PlainCosts):
     """Costs of a layer; they depend on its extents alone, energy on its zeros, too.
 
     Parameters
@@ -62,23 +63,9 @@ class RowStationaryCosts:
     layer: ArrayLayer = field(compare=False, repr=False)
 
     @property
-    def folding(self) -> Folding | None:
-        """No systolic array."""
-        return None
-
-    @property
     def completes_sums(self) -> bool:
         """Sums over channels go through the buffer between passes."""
         return False
-
-    @property
-    def weight_form(self) -> StoredForm:
-        """Weights are stored as they are."""
-        return PLAIN
-
-    def weight_tile_bits(self, blocks: BlockSequence) -> NDArray[np.int64] | None:  # noqa: ARG002 - as weight_form says
-        """No tile differs from the others."""
-        return None
 
     def block_sizes(self, dim: Dim) -> Sequence[int] | None:
         """Strips of rows that use the array well, even shares of the filters and channels; smaller ones to fit."""
