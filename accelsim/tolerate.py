@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from accelsim.config.dram import OperatingPoint
+from accelsim.config.dram import OperatingPoint, whole_memory_at
 from accelsim.config.loader import load_hardware, origin, seen_from
 from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
@@ -299,8 +299,7 @@ def _points(
             point = OperatingPoint.model_validate({axis: setting})
             rate = errors.rate_of(point)
             found = search.point(kind, min(rate, search.highest_rate))
-            lowered = {"name": "lowered", "operating_point": {axis: setting}}
-            changes = [f"dram.partitions={json.dumps([lowered])}", "dram.bit_errors=null", "mapping.partitions={}"]
+            changes = [whole_memory_at(point), "dram.bit_errors=null", "mapping.partitions={}"]
             run = simulate(config, graph, accuracy=False, overrides=changes)
             points.append(
                 PointResult(

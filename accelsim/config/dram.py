@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -57,6 +58,12 @@ class Partition(Record):
     name: str
     scope: PartitionScope = PartitionScope()
     operating_point: OperatingPoint = OperatingPoint()
+
+
+def whole_memory_at(point: OperatingPoint) -> str:
+    """Override (``--set``) that runs all of the memory at one operating point."""
+    lowered = {"name": "lowered", "operating_point": point.model_dump(exclude_defaults=True)}
+    return f"dram.partitions={json.dumps([lowered])}"
 
 
 class VoltageExponents(Record):

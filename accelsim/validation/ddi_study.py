@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelsim.config.dram import whole_memory_at
 from accelsim.config.loader import load_hardware
 from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
 from accelsim.pipeline import simulate
 from accelsim.resources import resource_folder
-from accelsim.validation.eden_study import LEAST_TRCD_PS, TABLE_3
+from accelsim.validation.eden_study import TABLE_3, reduced_point
 from accelsim.workload.gates import with_gates
 from accelsim.workload.loader import load_workload
 from accelsim.workload.skip import SkipPlan
@@ -287,9 +288,7 @@ def combine(machine: str) -> list[CombinedCase]:
     """
     config = load_hardware(machine)
     dram, reductions = Dram(config.dram), TABLE_3["int8"]["resnet101"]
-    vdd_v = round(dram.spec.device.nominal_v - reductions.vdd_v, 6)
-    trcd_ps = max(dram.spec.timings[0]["RCD"] * dram.clock_ps - reductions.trcd_ps, LEAST_TRCD_PS)
-    lowered = f"dram.partitions=[{{name: lowered, operating_point: {{vdd_v: {vdd_v}, tRCD_ps: {trcd_ps}}}}}]"
+    lowered = whole_memory_at(reduced_point(dram, reductions))
     runs: dict[str, tuple[str, list[str]]] = {
         "none": (OWN_BASE, []),
         "skipping": ("resnet20_gated_50", []),

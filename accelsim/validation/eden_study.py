@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from accelsim.config.dram import OperatingPoint, whole_memory_at
 from accelsim.config.loader import load_hardware
 from accelsim.errors import InputError
 from accelsim.hardware.dram.bit_error_rate import rate_at_reduction
@@ -180,19 +181,27 @@ def run_platform(platform: Platform, progress: Callable[[str, float], None] | No
     )  # fmt: skip
 
 
+def reduced_point(dram: Dram, reductions: Reductions) -> OperatingPoint:
+    """Operating point so far below the nominal values of a memory."""
+    vdd_v = round(dram.spec.device.nominal_v - reductions.vdd_v, 6)
+    trcd_ps = max(dram.spec.timings[0]["RCD"] * dram.clock_ps - reductions.trcd_ps, LEAST_TRCD_PS)
+    return OperatingPoint(vdd_v=vdd_v, tRCD_ps=trcd_ps)
+
+
 def run_case(platform: Platform, network: str, precision: str, reductions: Reductions) -> CaseResult:
     """Simulate one network at the datasheet's operating point, and at those of the three variants."""
     preset = platform.hardware if precision == "int8" else f"{platform.hardware}_{precision}"
     config = load_hardware(preset, platform.overrides)
     dram = Dram(config.dram)
-    vdd_v = round(dram.spec.device.nominal_v - reductions.vdd_v, 6)
-    trcd_ps = max(dram.spec.timings[0]["RCD"] * dram.clock_ps - reductions.trcd_ps, LEAST_TRCD_PS)
-    points = {"vdd": f"vdd_v: {vdd_v}", "trcd": f"tRCD_ps: {trcd_ps}"}
-    points["both"] = f"{points['vdd']}, {points['trcd']}"
+    both = reduced_point(dram, reductions)
+    points = {
+        "vdd": OperatingPoint(vdd_v=both.vdd_v),
+        "trcd": OperatingPoint(tRCD_ps=both.tRCD_ps),
+        "both": both,
+    }
 
-    def run(point: str | None) -> RunResult:
-        lowered = f"dram.partitions=[{{name: lowered, operating_point: {{{point}}}}}]"
-        return simulate(config, network, overrides=[lowered] if point else [], accuracy=False)
+    def run(point: OperatingPoint | None) -> RunResult:
+        return simulate(config, network, overrides=[whole_memory_at(point)] if point else [], accuracy=False)
 
     base = run(None)
     gains = {}
