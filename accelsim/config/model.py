@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -108,7 +108,9 @@ def _as_input_error(
         allowed = "one of " + ", ".join(sorted(owner.model_fields)) if owner else None
         return error("unknown key", where=where, key=key, allowed=allowed)
     if detail["type"] == "missing":
-        return error("is missing", where=where, key=key)
+        owner = _record_at(model, data, path[:-1])
+        field = owner.model_fields.get(str(path[-1])) if owner else None
+        return error("is missing", where=where, key=key, allowed=field and _words_for(field.annotation))
     words = _EXPECTED.get(detail["type"], "").format(**detail.get("ctx", {}))
     if not words and detail["msg"].startswith("Input should be "):
         words = detail["msg"].removeprefix("Input should be ")
@@ -121,6 +123,16 @@ def _as_input_error(
         return error("not accepted", where=where, key=key, value=value, allowed=words)
     problem = detail["msg"].removeprefix("Value error, ")
     return error(problem, where=where, key=key or None, value=... if isinstance(value, dict) else value)
+
+
+def _words_for(annotation: object) -> str | None:
+    """Say what a key takes: values one by one where they are listed, else the kind of value."""
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return _EXPECTED["model_type"]
+    if get_origin(annotation) is Literal:
+        return ", ".join(str(value) for value in get_args(annotation))
+    name = getattr(get_origin(annotation) or annotation, "__name__", "").replace("str", "string")
+    return _EXPECTED.get(f"{name}_type")
 
 
 def _record_at(model: type[Record], data: object, path: list[int | str]) -> type[Record] | None:

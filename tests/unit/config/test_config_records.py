@@ -59,7 +59,7 @@ def test_every_record_of_a_machine_is_frozen() -> None:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ({"name": "a"}, "here: leaf: is missing"),
+        ({"name": "a"}, "here: leaf: is missing; allowed: a mapping of keys to values"),
         ({"name": "a", "leaf": None}, "here: leaf: has no value; allowed: a mapping of keys to values"),
         ({"name": "a", "leaf": {"size": 1, "sise": 1}}, "here: leaf.sise: unknown key; allowed: one of share, size"),
         ({"name": "a", "leaf": {"sise": 1}}, "here: leaf.sise: unknown key; allowed: one of share, size"),
