@@ -24,7 +24,7 @@ from accelsim.resources import resource_folder
 from accelsim.validation.eden_study import TABLE_3, reduced_point
 from accelsim.workload.gates import with_gates
 from accelsim.workload.loader import load_workload
-from accelsim.workload.skip import SkipPlan
+from accelsim.workload.skip import SkipPlan, drawn_decisions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -268,15 +268,7 @@ def planned_at(graph: LayerGraph, kept: float, samples: int = SAMPLES, seed: int
     rate = (kept - (1 - sum(shares))) / sum(shares)
     if not 0 <= rate <= 1:
         raise InputError("keeps more or less than its gates can", where=graph.name, value=kept)
-    generator = np.random.Generator(np.random.Philox(seed))
-    decisions = np.zeros((samples, len(gates)), np.bool_)
-    done = wanted = 0.0
-    for column, share in enumerate(shares):  # what rounding leaves goes to the next block
-        wanted += rate * share * samples
-        runs = min(max(round((wanted - done) / share), 0), samples)
-        done += runs * share
-        decisions[:runs, column] = True
-        generator.shuffle(decisions[:, column])
+    decisions = drawn_decisions([rate] * len(gates), samples, seed, shares)
     plan = SkipPlan(gates, decisions, "rate")
     return replace(gated, annotations=replace(gated.annotations, skip=plan))
 

@@ -8,6 +8,7 @@ nothing after it runs. Decisions come from a trace, or are drawn at a stated rat
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -290,11 +291,21 @@ def checked_gate(graph: LayerGraph, gate: Gate) -> Gate:
     return gate
 
 
-def drawn_decisions(rates: Sequence[float], samples: int, seed: int) -> NDArray[np.bool_]:
-    """Draw decisions, ``(samples, gates)``: of every gate exactly its rate of the samples, rounded, in random order."""
+def drawn_decisions(
+    rates: Sequence[float], samples: int, seed: int, weights: Sequence[float] | None = None
+) -> NDArray[np.bool_]:
+    """Draw decisions, ``(samples, gates)``: of every gate its rate of the samples, in random order.
+
+    A rate that is no whole number of samples is rounded up or down such that the sum over the gates, each with its
+    weight, comes closest to what the rates say: few samples then imply the same computation as many.
+    """
     decisions = np.zeros((samples, len(rates)), np.bool_)
     generator = np.random.Generator(np.random.Philox(seed))
-    for column, rate in enumerate(rates):
-        decisions[: round(rate * samples), column] = True
+    owed = 0.0
+    for column, (rate, weight) in enumerate(zip(rates, weights or [1.0] * len(rates), strict=True)):
+        exact = round(rate * samples, 9)
+        runs = min(max(round(exact + owed / weight), math.floor(exact)), math.ceil(exact))
+        owed += (exact - runs) * weight
+        decisions[:runs, column] = True
         generator.shuffle(decisions[:, column])
     return decisions

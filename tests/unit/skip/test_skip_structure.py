@@ -81,6 +81,15 @@ def test_rates_are_met_exactly_and_drawn_by_the_seed() -> None:
     assert (decisions != drawn_decisions(rates, 1000, seed=5)).any()
 
 
+def test_few_samples_imply_the_computation_that_the_rates_say() -> None:
+    """Five samples at 0.68: 3.4 a gate, so that some gates run for three of them and others for four."""
+    decisions = drawn_decisions([0.68] * 20, 5, seed=0)
+    assert set(decisions.sum(axis=0).tolist()) == {3, 4}
+    assert decisions.sum() == 68
+    heavy = drawn_decisions([0.5, 0.5, 0.5], 1, seed=0, weights=[10.0, 1.0, 9.0])
+    assert heavy[0].tolist() == [False, True, True]
+
+
 @pytest.mark.parametrize(
     ("gate", "message"),
     [
