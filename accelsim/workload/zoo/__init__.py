@@ -15,6 +15,7 @@ from accelsim.workload.zoo.densenet import densenet
 from accelsim.workload.zoo.googlenet import googlenet
 from accelsim.workload.zoo.lenet import lenet5
 from accelsim.workload.zoo.mobile import efficientnet_b0, mobilenetv2, squeezenet1_1
+from accelsim.workload.zoo.multi_exit import msdnet, msdnet_cifar, ranet, ranet_cifar
 from accelsim.workload.zoo.resnet import resnet, resnet164_cifar, resnet_cifar
 from accelsim.workload.zoo.tpu import tpu_cnn0, tpu_cnn1, tpu_lstm0, tpu_lstm1, tpu_mlp0, tpu_mlp1
 from accelsim.workload.zoo.vgg import vgg, vgg19_cifar
@@ -49,6 +50,10 @@ NETWORKS: dict[str, Callable[[], LayerGraph]] = {
     "efficientnet_b0": efficientnet_b0,
     "yolov2": yolov2,
     "yolov2_tiny": yolov2_tiny,
+    "msdnet": msdnet,
+    "msdnet_cifar": msdnet_cifar,
+    "ranet": ranet,
+    "ranet_cifar": ranet_cifar,
     "tpu_mlp0": tpu_mlp0,
     "tpu_mlp1": tpu_mlp1,
     "tpu_lstm0": tpu_lstm0,
