@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +12,7 @@ from accelsim.explore.evaluation import evaluate
 if TYPE_CHECKING:
     from accelsim.explore.evaluation import Outcome, Task
 
+_log = logging.getLogger(__name__)
 _PATIENCE = "10s"
 _CHECK_S = 2.0
 _MOST_ATTEMPTS = 2
@@ -48,6 +50,8 @@ class DaskWorkers:
         except (OSError, TimeoutError, ValueError) as problem:
             reason = " ".join(str(problem).split()) or "no answer"
             raise InputError(f"no Dask scheduler answers ({reason})", where="--dask", value=address) from None
+        self._address = address
+        self._warned = False
         self._done: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._tasks: dict[str, tuple[Any, int, Task, int]] = {}
 
@@ -95,6 +99,7 @@ class DaskWorkers:
                 if self._client.status not in ("running", "connecting"):
                     message = f"the Dask scheduler is gone (client is {self._client.status})"
                     raise RunError(message) from None
+                self._warn_without_workers()
                 if timeout_s is not None and waited >= timeout_s:
                     return []
                 continue
@@ -102,6 +107,12 @@ class DaskWorkers:
                 continue
             outcome = self._outcome(future)
             return [] if outcome is None else [outcome]
+
+    def _warn_without_workers(self) -> None:
+        """Say once that nobody is there to do the work: a queue may start them later, or never."""
+        if not self._warned and not self._client.nthreads():
+            self._warned = True
+            _log.warning("the Dask cluster at %s has no workers yet; waiting for some", self._address)
 
     def _outcome(self, future: Any) -> tuple[int, Outcome] | None:  # noqa: ANN401 - its types are incomplete
         """Outcome of a task that has ended; None where it is tried again."""

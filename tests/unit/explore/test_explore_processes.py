@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from spaces import ShuffledWorkers, explore, small_space, write_space
 
+from accelsim.explore.dask_workers import DaskWorkers
 from accelsim.explore.evaluation import evaluate
 from accelsim.explore.local_workers import LocalWorkers
 from accelsim.explore.preparation import task_of
@@ -229,12 +230,19 @@ def alive(process: int) -> bool:
 
 
 @contextmanager
-def cluster(folder: Path) -> Iterator[tuple[Path, Sequence[subprocess.Popen[bytes]]]]:
-    """Scheduler and two workers on loopback, each a process."""
+def scheduler(folder: Path) -> Iterator[Path]:
+    """Scheduler on loopback, a process; the file that says where."""
     file = folder / "scheduler.json"
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     with started(*dask, "--no-dashboard", "--scheduler-file", file, folder=folder):
         wait_until(file.exists)
+        yield file
+
+
+@contextmanager
+def cluster(folder: Path) -> Iterator[tuple[Path, Sequence[subprocess.Popen[bytes]]]]:
+    """Scheduler and two workers on loopback, each a process."""
+    with scheduler(folder) as file:
         worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", file, "--nthreads", "1",
                   "--no-nanny", "--no-dashboard", "--host", "127.0.0.1"]  # fmt: skip
         with started(*worker, folder=folder) as first, started(*worker, folder=folder) as second:
@@ -246,6 +254,14 @@ def address_in(file: Path) -> str:
 
     found: str = json.loads(file.read_text("utf-8"))["address"]
     return found
+
+
+def test_a_cluster_without_workers_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with scheduler(tmp_path) as file, DaskWorkers(address := address_in(file)) as workers:
+        assert workers.next_outcomes(timeout_s=0.1) == []
+        assert workers.next_outcomes(timeout_s=0.1) == []
+    told = [record.getMessage() for record in caplog.records if record.name == "accelsim.explore.dask_workers"]
+    assert told == [f"the Dask cluster at {address} has no workers yet; waiting for some"]
 
 
 @pytest.mark.slow
