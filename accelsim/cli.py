@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 import accelsim
-from accelsim.errors import AccelsimError, InputError
+from accelsim.errors import AccelsimError, InputError, RunError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -332,13 +332,13 @@ def import_workload(
 @app.command("list")
 def list_entries(
     kind: Annotated[
-        Literal["hardware", "workloads", "dram", "energy", "spaces"],
-        typer.Argument(metavar="KIND", help="What to list."),
+        Literal["hardware", "workloads", "dram", "energy", "spaces", "claims"],
+        typer.Argument(metavar="KIND", help="What to list: hardware, workloads, dram, energy, spaces or claims."),
     ],
     *,
     as_json: Json = False,
 ) -> None:
-    """List the presets and networks that ship with accelsim."""
+    """List the presets, networks and claims that ship with accelsim."""
     from accelsim.report.catalogue import entries, entry_table
 
     if as_json:
@@ -503,6 +503,60 @@ def tolerate(
     from accelsim.report.tolerance_folder import tolerance_summary
 
     _print(lambda console: tolerance_summary(result, console.width, folder))
+
+
+@app.command()
+def claims(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID ...]",
+            help="Claims by id or its first words, or paths of claim files (default: all; see list claims).",
+        ),
+    ] = None,
+    *,
+    catalog: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of claim files (default: those that ship).")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("-j", "--workers", min=1, help="Processes on this machine (default: one per processor)."),
+    ] = None,
+    reduced: Annotated[
+        bool, typer.Option("--reduced", help="Run each claim's reduced experiment: quick, and less telling.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Take over results that are not out of date, or run all again.")
+    ] = True,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Also write the tables, the page and the figure under reports/.")
+    ] = False,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Cache of simulations (default: the user's cache).")
+    ] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no cache on disk.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for results and page (default: reports/claims).")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Try published claims: claimed, simulated, verdict, and why.
+
+    Results are kept as they come: the same command goes on where it was stopped.
+    """
+    from accelsim.report.claims_command import ClaimsOptions, run_claims_command
+
+    options = ClaimsOptions(
+        tuple(names or ()), catalog, workers or os.cpu_count() or 1, out, reduced=reduced, fresh=not resume,
+        publish=publish, cache=cache, use_cache=not no_cache,
+    )  # fmt: skip
+    done = run_claims_command(options, ["accelsim", *sys.argv[1:]])
+    if as_json:
+        _print_json(done.document)
+    else:
+        _print(lambda console: done.summary(console.width))
+    if done.failed:
+        raise RunError(f"{len(done.failed)} experiments failed: {', '.join(done.failed)}")
 
 
 @app.command()

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from accelsim.errors import RunError
+from accelsim.explore.worker import EVALUATE
 
 if TYPE_CHECKING:
     from accelsim.explore.evaluation import Outcome, Task
 
-_START = "from accelsim.explore.worker import serve; serve()"
+_START = "from accelsim.explore.worker import serve; serve({function!r})"
 _MOST_FAILED_STARTS = 3
 _MOST_ATTEMPTS = 2
 _READ_BYTES = 1 << 16
@@ -44,9 +45,12 @@ class LocalWorkers:
     ----------
     workers
         How many.
+    function
+        What they hand each task to, as ``module:name``.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, function: str = EVALUATE) -> None:
+        self._command = _START.format(function=function)
         self.capacity = workers
         self._waiting: deque[tuple[int, Task, int]] = deque()
         self._selector = selectors.DefaultSelector()
@@ -111,7 +115,7 @@ class LocalWorkers:
         known = os.environ.get("PYTHONPATH")
         environment = os.environ | {"PYTHONPATH": f"{package}{os.pathsep}{known}" if known else package}
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own module
-            [sys.executable, "-P", "-c", _START],
+            [sys.executable, "-P", "-c", self._command],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment,
         )  # fmt: skip
         worker = _Process(process)

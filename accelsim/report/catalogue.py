@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from accelsim.workload.graph import LayerGraph
 
-Kind = Literal["hardware", "workloads", "dram", "energy", "spaces"]
+Kind = Literal["hardware", "workloads", "dram", "energy", "spaces", "claims"]
 
 _ROLES: dict[str, str] = {"hardware": "accelerators", "dram": "dram", "energy": "energy", "spaces": "spaces"}
 Headings = tuple[tuple[str, bool], ...]
@@ -24,7 +24,7 @@ Headings = tuple[tuple[str, bool], ...]
 
 
 def entries(kind: Kind) -> list[dict[str, Any]]:
-    """Records of everything of a kind, each with at least `name` and `description`."""
+    """Records of all of a kind, with at least `name` and `description`; claims have `id`, `system`, `source`."""
     if kind == "workloads":
         from accelsim.workload.loader import list_workloads  # presets do without networkx
 
@@ -37,6 +37,18 @@ def entries(kind: Kind) -> list[dict[str, Any]]:
                 "description": w.description,
             }
             for w in list_workloads()
+        ]
+    if kind == "claims":
+        from accelsim.validation.claim import load_catalog
+
+        return [
+            {
+                "id": entry.claim.id,
+                "system": entry.claim.system,
+                "source": ", ".join(part for part in (entry.claim.source.paper, entry.claim.source.place) if part),
+                "says": entry.claim.says,
+            }
+            for entry in load_catalog()
         ]
     return [{"name": preset.name, "description": preset.description} for preset in list_presets(_ROLES[kind])]
 
@@ -55,6 +67,10 @@ def entry_table(kind: Kind) -> tuple[Headings, list[tuple[str, ...]]]:
                 printable(row["description"]),
             )
             for row in rows
+        ]
+    if kind == "claims":
+        return (("id", True), ("source", True), ("says", True)), [
+            (row["id"], printable(row["source"]), printable(row["says"])) for row in rows
         ]
     return (("name", True), ("description", True)), [
         (printable(row["name"]), printable(row["description"])) for row in rows

@@ -1,0 +1,154 @@
+"""What all kinds of experiments share: their record, what they are given to work with, and what they find.
+
+A kind is one file in `accelsim.validation.experiments`: a record derived from `Experiment` with the keys that a claim
+file may give, and its method `conduct`. Kinds that ship stand in `BUILT_IN`; others are added by `register_experiment`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from accelsim.config.model import Record
+from accelsim.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from accelsim.validation.bench import Bench
+
+_PLACE = "accelsim.validation.experiments"
+BUILT_IN = {
+    "comparison": f"{_PLACE}.comparison:Comparison",
+    "table": f"{_PLACE}.table:PublishedTable",
+}
+"""Kinds that ship with accelsim, with the place of their records."""
+
+_registered: dict[str, type[Experiment]] = {}
+
+
+class Experiment(Record):
+    """What is run to try a claim; each kind adds its own keys."""
+
+    kind: str
+
+    def check(self, where: Path) -> None:
+        """Find mistakes that the record alone cannot hold, such as names of presets, before anything runs.
+
+        Raises
+        ------
+        InputError
+            When there is one.
+        """
+
+    @property
+    def group(self) -> str:
+        """Experiments of one group share simulations, and are best run by the same process one after the other."""
+        return self.kind
+
+    def conduct(self, bench: Bench) -> Outcome:
+        """Run it."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Point:
+    """One case or row of an experiment.
+
+    Parameters
+    ----------
+    name
+        Which one.
+    value
+        What came out.
+    claimed
+        What is published of it, if anything.
+    """
+
+    name: str
+    value: float
+    claimed: float | None = None
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """Where a quantity comes from, for each of the machines or variants that are compared.
+
+    Parameters
+    ----------
+    title
+        The quantity, such as ``energy``.
+    shares
+        By side and part; the parts of a side add up to one.
+    """
+
+    title: str
+    shares: dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment found.
+
+    Parameters
+    ----------
+    value
+        The figure that stands against the published one; both ends where it is a range.
+    points
+        The single cases behind it.
+    breakdowns
+        What the cases are made of, means over the cases.
+    ratio
+        Simulated over published where that is not the value over the published figure: a table's mean.
+    notes
+        Sentences that the experiment has to add: what else was measured.
+    point_unit
+        Unit of the points, where it is not that of the claim's metric.
+    """
+
+    value: float | tuple[float, float]
+    points: tuple[Point, ...] = ()
+    breakdowns: tuple[Breakdown, ...] = ()
+    ratio: float | None = None
+    notes: tuple[str, ...] = ()
+    point_unit: str | None = None
+
+
+def register_experiment(kind: str, record: type[Experiment]) -> None:
+    """Make a kind of experiment known under a name.
+
+    Raises
+    ------
+    ValueError
+        When accelsim itself, or an earlier call with another record, has taken the name.
+    """
+    if kind in BUILT_IN or _registered.get(kind, record) is not record:
+        message = f"there is an experiment of kind {kind!r} already"
+        raise ValueError(message)
+    _registered[kind] = record
+
+
+def experiment_kinds() -> list[str]:
+    """Names of all known kinds."""
+    return sorted({*BUILT_IN, *_registered})
+
+
+def experiment_record(document: Mapping[str, Any]) -> type[Experiment]:
+    """Class that checks an experiment, by its kind.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such kind.
+    """
+    kind = document.get("kind")
+    if isinstance(kind, str) and kind in BUILT_IN:
+        module, _, name = BUILT_IN[kind].partition(":")
+        record: type[Experiment] = getattr(import_module(module), name)
+        return record
+    if isinstance(kind, str) and kind in _registered:
+        return _registered[kind]
+    allowed = ", ".join(experiment_kinds())
+    raise ConfigError("is no kind of experiment", key="kind", value=kind, allowed=allowed)
