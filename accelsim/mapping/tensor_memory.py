@@ -191,8 +191,9 @@ class TensorMemory:
             layer = self.stages[index].layer
             if not isinstance(layer.operator, MatMul):
                 known = copies.setdefault(layer.weight, {})
-                order = (sequence.weight_order.plainest, sequence.stored_weight_bytes)
-                regions[index] = known.setdefault(order, f"{layer.weight}@{layer.name}" if known else layer.weight)
+                order = sequence.weight_order.plainest if sequence.has_plain_weights else sequence.weight_order
+                place = (order, sequence.stored_weight_bytes)
+                regions[index] = known.setdefault(place, f"{layer.weight}@{layer.name}" if known else layer.weight)
         return regions
 
     def padded_bytes(self, tensor: str) -> int:

@@ -1,9 +1,13 @@
 """Retrains for decomposed weights: ``python -m accelsim.training.pot_projection NETWORK --data DIR --out DIR``.
 
-As in SmartExchange (Zhao et al., ISCA 2020) and its released code: an epoch of plain SGD on ordinary weights, then
-these are decomposed into sparse powers of two times small bases and replaced by what decodes from them; and again.
-Biases and weights that stay plain are trained throughout. What is left at the end has just been projected, so accuracy
-is that of the file written. Weights that a projection made zero stay zero from then on, as SmartDeal's masks do.
+As in SmartExchange (Zhao et al., ISCA 2020) and its released code: an epoch of SGD on ordinary weights, then these are
+decomposed into sparse powers of two times small bases and replaced by what decodes from them; and again. Biases and
+weights that stay plain are trained throughout. Weights that a projection made zero stay zero from then on, as
+SmartDeal's masks do.
+
+A projection throws away what an epoch has moved by less than half a step. So ``--tuning-epochs`` may follow, with
+SmartDeal's gradients of coefficients and bases (`accelsim.training.pot_tuning`). Either way the network at the end
+computes with what decodes from the file written: its accuracy is that of the file.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from accelsim.atomic_file import written_whole
 from accelsim.errors import AccelsimError, InputError
 from accelsim.training.augment import Batches
 from accelsim.training.networks import Recipe
+from accelsim.training.pot_tuning import BATCH, DECAY, MOMENTUM, TUNING_RATE, tune
 from accelsim.training.structure_module import StructureModule
 from accelsim.training.train import Schedule, console, count_correct, train_network
 from accelsim.workload.datasets import NORMALISATIONS, load_dataset
@@ -37,8 +42,8 @@ if TYPE_CHECKING:
     from accelsim.workload.network_file import Network
     from accelsim.workload.pot.weights import PotWeights
 
-EPOCHS, RATE, BATCH, DECAY = 10, 0.01, 128, 5e-4
-"""The released code trains up to 300 epochs from a rate of 0.05 down, with this batch and decay; less here."""
+EPOCHS, RATE = 10, 0.01
+"""The released code trains up to 300 epochs, from a rate of 0.05 down; less here, where normalisations are folded."""
 
 _DEFAULTS = PotParameters()
 
@@ -72,6 +77,14 @@ class Projection:
         return replace(network, weights=decoded), pot
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """Epochs on coefficients and bases after those on ordinary weights, and the peak of their learning rate."""
+
+    epochs: int = 0
+    rate: float = TUNING_RATE
+
+
 class MaskedModule(StructureModule):
     """A network whose zero weights stay zero."""
 
@@ -99,7 +112,7 @@ def retrain(
     rate
         Peak of the learning rate in the first epoch.
     schedule
-        Seed and device; no checkpoint is kept.
+        Seed and device; no checkpoint is kept of these epochs.
 
     Returns
     -------
@@ -115,8 +128,8 @@ def retrain(
     for epoch in range(epochs):
         module = MaskedModule(found).to(schedule.device)
         peak = rate * (epochs - epoch) / epochs
-        recipe = Recipe(partial(MaskedModule, found), epochs=1, batch=BATCH, rate=peak, decay=DECAY, momentum=0.0)
-        turn = replace(schedule, seed=schedule.seed + epoch, checkpoint=None, half=False)
+        recipe = Recipe(partial(MaskedModule, found), epochs=1, batch=BATCH, rate=peak, decay=DECAY, momentum=MOMENTUM)
+        turn = replace(schedule, seed=schedule.seed + epoch, checkpoint=None)
         train_network(f"{network.structure.name}, turn {epoch + 1} of {epochs}", module, recipe, data, turn)
         found, pot = projection.project(module.network())
     return found, pot
@@ -124,9 +137,10 @@ def retrain(
 
 def run(
     network: Path, data: Path, out: Path, projection: Projection, epochs: int, rate: float, schedule: Schedule,
-    images: int | None = None,
+    images: int | None = None, tuning: Tuning | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Do what `main` does and return the note that is written."""
+    tuning = tuning or Tuning()
     stored = load_network(network)
     if stored.structure.decisions:
         raise InputError("has gates, which cannot be retrained here", where=network)
@@ -142,8 +156,12 @@ def run(
     once, _ = projection.project(plain)
     found, pot = retrain(plain, projection, batches, epochs, rate, schedule)
     name = f"{network.stem}_retrained"
-    found = replace(found, structure=replace(found.structure, name=name))
     out.mkdir(parents=True, exist_ok=True)
+    rights = {"right_plain": right(plain), "right_decomposed": right(once), "right_projected": right(found)}
+    if tuning.epochs:
+        turn = replace(schedule, checkpoint=out / f"{name}.pt")
+        found, pot = tune(found, pot, batches, tuning.epochs, tuning.rate, turn)
+    found = replace(found, structure=replace(found.structure, name=name))
     save_pot_weights(pot, out / f"{name}_pot.npz")
     with written_whole(out / f"{name}.onnx") as part:
         part.write_bytes(build_onnx(found).SerializeToString())
@@ -155,10 +173,11 @@ def run(
         "vector_sparsity": projection.vector_sparsity,
         "epochs": epochs,
         "learning_rate": rate,
+        "tuning_epochs": tuning.epochs,
+        "tuning_rate": tuning.rate,
         "training_images": images or len(train_set),
         "test_images": len(test_set),
-        "right_plain": right(plain),
-        "right_decomposed": right(once),
+        **rights,
         "right_retrained": right(found),
         "compression": 32 * pot.weight_count / storage.total_bits,
         "sparsity": pot.sparsity,
@@ -175,8 +194,10 @@ def main(
     theta: Annotated[float, typer.Option(help="Coefficients smaller than this become zero.")] = _DEFAULTS.theta,
     index: Annotated[str, typer.Option(help=f"What an index bit stands for: {', '.join(INDEX_KINDS)}.")] = "vector",
     vector_sparsity: Annotated[float, typer.Option(help="Fraction of vectors to zero in each group.")] = 0.0,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs, each followed by a projection.")] = EPOCHS,
+    epochs: Annotated[int, typer.Option(min=0, help="Epochs, each followed by a projection.")] = EPOCHS,
     learning_rate: Annotated[float, typer.Option(help="Highest learning rate of the first epoch.")] = RATE,
+    tuning_epochs: Annotated[int, typer.Option(min=0, help="Epochs on coefficients and bases thereafter.")] = 0,
+    tuning_rate: Annotated[float, typer.Option(help="Highest learning rate of these.")] = TUNING_RATE,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, help="Decides the order of the images.")] = 0,
     images: Annotated[int | None, typer.Option(min=1, help="Training images, from the first; all by default.")] = None,
@@ -184,11 +205,13 @@ def main(
     """Retrain a network for decomposed weights; print images right before, decomposed, and retrained."""
     torch.set_num_threads(1)
     try:
-        if learning_rate <= 0:
-            raise InputError("not accepted", where="--learning-rate", value=learning_rate, allowed="more than 0")
+        for option, value in (("--learning-rate", learning_rate), ("--tuning-rate", tuning_rate)):
+            if value <= 0:
+                raise InputError("not accepted", where=option, value=value, allowed="more than 0")
         parameters = PotParameters(theta=theta, index=index)  # type: ignore[arg-type] # checked by the record
         projection = Projection(parameters, vector_sparsity)
-        note = run(network, data, out, projection, epochs, learning_rate, Schedule(seed, device), images)
+        tuning = Tuning(tuning_epochs, tuning_rate)
+        note = run(network, data, out, projection, epochs, learning_rate, Schedule(seed, device), images, tuning)
     except AccelsimError as problem:
         console.print(str(problem), style="red", highlight=False, markup=False, soft_wrap=True)
         sys.exit(problem.exit_code)

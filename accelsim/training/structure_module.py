@@ -40,12 +40,16 @@ class StructureModule(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.structure: Structure = network.structure
-        self.weights = nn.ParameterDict({_key(name): torch.tensor(value) for name, value in network.weights.items()})
-        self.biases = nn.ParameterDict({_key(name): torch.tensor(value) for name, value in network.biases.items()})
+        self.weights = nn.ParameterDict(
+            {parameter_key(name): torch.tensor(value) for name, value in network.weights.items()}
+        )
+        self.biases = nn.ParameterDict(
+            {parameter_key(name): torch.tensor(value) for name, value in network.biases.items()}
+        )
 
     def weight(self, name: str) -> Tensor:
         """Weights as they are computed with; a subclass may change them."""
-        weight: Tensor = self.weights[_key(name)]
+        weight: Tensor = self.weights[parameter_key(name)]
         return weight
 
     def stored(self, name: str, values: Tensor) -> Tensor:  # noqa: ARG002 - for subclasses
@@ -63,7 +67,7 @@ class StructureModule(nn.Module):
     def _node(self, node: Node, inputs: list[Tensor]) -> Tensor:
         given = node.attributes
         if node.weights is not None:
-            weight, bias = self.weight(node.weights), self.biases[_key(node.weights)]
+            weight, bias = self.weight(node.weights), self.biases[parameter_key(node.weights)]
             if node.op == "linear":
                 return functional.linear(inputs[0], weight, bias)
             return functional.conv2d(inputs[0], weight, bias, given["stride"], given["padding"])
@@ -77,7 +81,7 @@ class StructureModule(nn.Module):
 
     def network(self) -> Network:
         """The network with its present weights."""
-        names = {_key(node.weights): node.weights for node in self.structure.nodes if node.weights is not None}
+        names = {parameter_key(node.weights): node.weights for node in self.structure.nodes if node.weights is not None}
         return Network(
             self.structure,
             {names[key]: value.detach().cpu().numpy().copy() for key, value in self.weights.items()},
@@ -85,6 +89,6 @@ class StructureModule(nn.Module):
         )
 
 
-def _key(name: str) -> str:
+def parameter_key(name: str) -> str:
     """Name as PyTorch takes it: without points."""
     return name.replace(".", "/")

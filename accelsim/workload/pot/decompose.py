@@ -133,12 +133,12 @@ def _decompose(
         levels[slices] = encoding.to_levels(fit.coefficients, lowest)
         bases[slices] = fit.bases
         report(filters.stop * layout.filter_weights)
-    basis, scale = _quantise_basis(bases, parameters.basis_bits)
+    basis, scale = quantise_basis(bases, parameters.basis_bits)
     layer = PotLayer(name, layout, levels, lowest, basis, scale, math.nan)
     return PotLayer(name, layout, levels, lowest, basis, scale, relative_error(weights, layer.decode()))
 
 
-def _quantise_basis(bases: Weights, bits: int) -> tuple[np.ndarray[Any, np.dtype[np.int8]], float]:
+def quantise_basis(bases: Weights, bits: int) -> tuple[np.ndarray[Any, np.dtype[np.int8]], float]:
     """Bases as signed integers, symmetric around zero, and the value of a unit, which 32-bit floating point holds."""
     largest = float(np.abs(bases).max())
     if largest == 0.0:

@@ -15,6 +15,7 @@ from accelsim.training.augment import Batches  # noqa: E402
 from accelsim.training.fold import fold_network  # noqa: E402
 from accelsim.training.networks import Recipe, lenet_cifar  # noqa: E402
 from accelsim.training.pot_projection import Projection, retrain, run  # noqa: E402
+from accelsim.training.pot_tuning import EncodedModule, nearest_powers, tune  # noqa: E402
 from accelsim.training.structure_module import StructureModule  # noqa: E402
 from accelsim.training.train import Schedule, count_correct, train_network  # noqa: E402
 from accelsim.workload.datasets import ImageSet, Normalisation  # noqa: E402
@@ -86,6 +87,47 @@ def test_training_makes_up_for_what_decomposition_costs(network: Network) -> Non
     assert all((again.weights[key] == found.weights[key]).all() for key in found.weights)
     for layer in pot.layers:
         assert np.array_equal(found.weights[layer.name.removesuffix(".weight")], layer.decode())
+
+
+def test_tuning_keeps_powers_of_two_and_zeros_and_makes_up_for_more(network: Network, tmp_path: Path) -> None:
+    images = stripes(320)
+    data, tests = Batches(images, PLAIN, 32), Batches(images, PLAIN, 160)
+    module = StructureModule(network)
+    recipe = Recipe(lenet_cifar, epochs=8, batch=32, rate=0.05, decay=0.0)
+    train_network("stripes", module, recipe, data, Schedule(half=False))
+    trained = module.network()
+    once, pot = HARSH.project(trained)
+    tuned, found = tune(trained, pot, data, epochs=4, rate=0.05, schedule=Schedule(checkpoint=tmp_path / "tuned.pt"))
+    assert count_correct(StructureModule(tuned), tests) > count_correct(StructureModule(once), tests)
+    save_pot_weights(found, tmp_path / "pot.npz")
+    stored = {layer.name: layer for layer in load_pot_weights(tmp_path / "pot.npz").layers}
+    moved = 0
+    for before in pot.layers:
+        after, name = stored[before.name], before.name.removesuffix(".weight")
+        assert np.array_equal(tuned.weights[name], after.decode())
+        if isinstance(before, PotLayer):
+            assert isinstance(after, PotLayer)
+            assert np.array_equal(after.levels != 0, before.levels != 0)
+            moved += int((after.levels != before.levels).sum()) + int((after.basis != before.basis).sum())
+        else:
+            moved += int((after.decode() != before.decode()).sum())
+    assert moved > 0
+    again, _ = tune(trained, pot, data, epochs=4, rate=0.05, schedule=Schedule(checkpoint=tmp_path / "tuned.pt"))
+    assert all((again.weights[key] == tuned.weights[key]).all() for key in tuned.weights)  # taken up from its end
+
+
+def test_a_network_that_is_not_tuned_computes_with_what_decodes(network: Network) -> None:
+    once, pot = COARSE.project(network)
+    module = EncodedModule(network, pot)
+    for name, weights in once.weights.items():
+        assert np.allclose(module.weight(name).detach().numpy(), weights, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("value", "power"), [(0.75, 0.5), (0.76, 1.0), (-3.1, -4.0), (1e-9, 0.25), (-0.0, -0.25), (100.0, 8.0)]
+)
+def test_latent_coefficients_stand_for_the_nearest_power(value: float, power: float) -> None:
+    assert float(nearest_powers(torch.tensor([value]), -2, 3)) == power
 
 
 def test_weights_that_are_not_finite_are_told(network: Network) -> None:
