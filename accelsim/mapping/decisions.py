@@ -3,7 +3,7 @@
 A network is mapped once, with everything in it. For a row of decisions the closed stages stay in their places, without
 work. The feature map that stands for a closed block's result is known under the result's name from then on: readers
 find it where that was planned to be, so no byte is moved and none is read from elsewhere. Only where one of the two was
-planned to be on chip and the other in DRAM a *move* takes the block's place.
+planned to be on chip and the other in DRAM, or where zeros stand for the result, a *move* takes the block's place.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class DecidedStages:
         """Per closed stage whose result is read the stages whose results stand for it; none for inputs of the graph."""
         direct: dict[int, list[int]] = {}
         for gate, runs in zip(self.plan.gates, row, strict=True):
-            if not runs and gate.kind == "layer_skip":
+            if not runs and gate.source:
                 index = self._stage_of_layer[gate.layers[-1]]
                 roots = [part.root for part in self.mapping.parts_of[gate.source]]
                 direct[index] = [self._stage_of_root[root] for root in roots if root in self._stage_of_root]
@@ -225,6 +225,8 @@ def mixed_blocks(
 ) -> list[Gate]:
     """Gates whose closing needs a move: their result and what stands for it were planned to lie in different memories.
 
+    Zeros lie nowhere until somebody writes them.
+
     Parameters
     ----------
     gates
@@ -238,7 +240,7 @@ def mixed_blocks(
     for gate in gates:
         if gate.kind != "layer_skip":
             continue
-        places = {roots_kept[root] for root in (*roots_of[gate.source], *roots_of[gate.result])}
-        if len(places) > 1:
+        roots = (*roots_of[gate.source], *roots_of[gate.result]) if gate.source else ()
+        if not roots or len({roots_kept[root] for root in roots}) > 1:
             mixed.append(gate)
     return mixed

@@ -191,7 +191,10 @@ class NetworkMapper:
         )
 
     def _moves(self, placement: Placement, tiles: list[StageTiles]) -> dict[str, StageTiles]:
-        """Stages that take the place of skipped blocks whose result lies in another memory than what stands for it."""
+        """Stages that take the place of skipped blocks whose result lies in another memory than what stands for it.
+
+        Where zeros stand for it they are written by the vector unit, as a copy of nothing.
+        """
         skip = self.tensors.graph.annotations.skip
         if skip is None:
             return {}
@@ -202,8 +205,10 @@ class NetworkMapper:
         for gate in mixed_blocks(skip.gates, kept, roots_of):
             joined = stage_of[roots_of[gate.result][0]]
             shape = self.tensors.graph.tensors[gate.result].shape
-            layer = Layer(joined.layer.name, View(shape), (gate.source,), joined.output)
-            stage = Stage(joined.index, layer, (), joined.output, (self.tensors.parts_of[gate.source],))
+            sources = (gate.source,) if gate.source else ()
+            layer = Layer(joined.layer.name, View(shape), sources, joined.output)
+            parts = tuple(self.tensors.parts_of[name] for name in sources)
+            stage = Stage(joined.index, layer, (), joined.output, parts)
             plan = self.plan(stage, None, placement, tiles[: joined.index], "")
             move = self.stage_tiles(stage, plan)
             moves[joined.output] = replace(move, mapping=move.mapping | {"stands_for": joined.layer.name})

@@ -1,7 +1,8 @@
 """Dynamic inference: which layers an input may skip, what decides it, and what was decided for each sample.
 
 A *gate* stands before a stretch of layers that keeps the shape of what enters it: where the gate is closed, the
-entering feature map takes the place of the stretch's result. An *exit* ends the inference early: where it is taken,
+entering feature map takes the place of the stretch's result. A layer of a DenseNet, which joins new channels to what
+enters it, makes zeros of them where its gate is closed. An *exit* ends the inference early: where it is taken,
 nothing after it runs. Decisions come from a trace, or are drawn at a stated rate.
 """
 
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from accelsim.errors import WorkloadError
-from accelsim.workload.operators import Activation, Elementwise
+from accelsim.workload.operators import Activation, Concat, Elementwise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,8 @@ class Gate:
     layers
         Layers that do not run where the gate is closed, in the order of the graph.
     source, result
-        Feature map that enters the stretch, and the one that it makes; both empty for an exit.
+        Feature map that stands for the result of the stretch where it does not run, empty where zeros do, and the one
+        that it makes; both empty for an exit.
     decided_by
         Layer at whose end the decision is known; None where it is known before the inference begins.
     """
@@ -176,27 +178,41 @@ class SkipPlan:
 
 
 def skippable_blocks(graph: LayerGraph) -> tuple[Gate, ...]:
-    """Find the residual blocks that may be skipped: sums of which one addend can stand for the whole.
+    """Find the blocks that may be skipped: residual ones, and layers that join new channels to what they read.
 
-    Skipped is what only the other addend needs, and the sum itself; a projection on the way around still runs. A
-    function of one element that follows the sum belongs to the block, as in SkipNet (Wang et al., ECCV 2018).
+    Of a sum of which one addend can stand for the whole, skipped is what only the other addend needs, and the sum
+    itself; a projection on the way around still runs. A function of one element that follows the sum belongs to the
+    block, as in SkipNet (Wang et al., ECCV 2018). Of a concatenation of a feature map and what is made of it alone, as
+    in a DenseNet, skipped is what is made; its channels are zeros then.
     """
     position = {layer.name: index for index, layer in enumerate(graph.layers)}
     blocks = []
     for layer in graph.layers:
-        if not isinstance(layer.operator, Elementwise) or layer.operator.function != "add" or len(layer.inputs) != 2:
+        if len(layer.inputs) != 2:
             continue
         ways = [(source, _layers_only_for(graph, branch)) for source, branch in (layer.inputs, layer.inputs[::-1])]
         source, inside = max(ways, key=lambda way: sum(graph.dense_macs(entry) for entry in way[1]))
         if not any(graph.dense_macs(entry) for entry in inside):
             continue
-        if graph.tensors[source].shape != graph.tensors[layer.output].shape:
-            continue
-        last = _with_follower(graph, layer)
-        names = {entry.name for entry in (*inside, layer, last)}
-        ordered = tuple(sorted(names, key=position.__getitem__))
-        blocks.append(Gate(_block_name(layer.name), "layer_skip", ordered, source, last.output))
+        last: Layer | None = None
+        if isinstance(layer.operator, Elementwise) and layer.operator.function == "add":
+            last, stands_for = _with_follower(graph, layer), source
+            if graph.tensors[source].shape != graph.tensors[layer.output].shape:
+                continue
+            inside += [layer, last]
+        elif isinstance(layer.operator, Concat) and layer.operator.axis == 1 and _sources(inside) == {source}:
+            last, stands_for = graph.producer(next(name for name in layer.inputs if name != source)), ""
+        if last is not None:
+            names = {entry.name for entry in inside}
+            ordered = tuple(sorted(names, key=position.__getitem__))
+            blocks.append(Gate(_block_name(layer.name), "layer_skip", ordered, stands_for, last.output))
     return tuple(blocks)
+
+
+def _sources(layers: Sequence[Layer]) -> set[str]:
+    """Feature maps that layers read and do not make."""
+    made = {layer.output for layer in layers}
+    return {name for layer in layers for name in layer.inputs} - made
 
 
 def _layers_only_for(graph: LayerGraph, tensor: str) -> list[Layer]:
@@ -264,17 +280,7 @@ def checked_gate(graph: LayerGraph, gate: Gate) -> Gate:
             raise WorkloadError("is no layer of the network", where=where, key=gate.name, value=name)
     if gate.kind == "early_exit":
         return gate
-    for tensor in (gate.source, gate.result):
-        if tensor not in graph.tensors:
-            raise WorkloadError("is no feature map of the network", where=where, key=gate.name, value=tensor)
-    shapes = graph.tensors[gate.source].shape, graph.tensors[gate.result].shape
-    if shapes[0] != shapes[1]:
-        raise WorkloadError(
-            f"cannot be skipped, for it makes {shapes[1]} of {shapes[0]}", where=where, key=gate.name,
-            allowed="layers that keep the shape",
-        )  # fmt: skip
-    if gate.source in {known[name].output for name in gate.layers}:
-        raise WorkloadError("cannot stand for what it is made of", where=where, key=gate.name, value=gate.source)
+    _check_stand_in(graph, gate)
     for name in gate.layers:
         made = known[name].output
         outside = [reader.name for reader in graph.consumers(made) if reader.name not in gate.layers]
@@ -289,6 +295,25 @@ def checked_gate(graph: LayerGraph, gate: Gate) -> Gate:
             f"decides too late: {first!r} runs before it", where=where, key=gate.name, value=gate.decided_by
         )
     return gate
+
+
+def _check_stand_in(graph: LayerGraph, gate: Gate) -> None:
+    """Check that what stands for the result of a closed stretch exists and has its shape; zeros always do."""
+    where = graph.source or graph.name
+    for tensor in (gate.source, gate.result) if gate.source else (gate.result,):
+        if tensor not in graph.tensors:
+            raise WorkloadError("is no feature map of the network", where=where, key=gate.name, value=tensor)
+    if not gate.source:
+        return
+    shapes = graph.tensors[gate.source].shape, graph.tensors[gate.result].shape
+    if shapes[0] != shapes[1]:
+        raise WorkloadError(
+            f"cannot be skipped, for it makes {shapes[1]} of {shapes[0]}", where=where, key=gate.name,
+            allowed="layers that keep the shape",
+        )  # fmt: skip
+    made = {layer.output for layer in graph.layers if layer.name in gate.layers}
+    if gate.source in made:
+        raise WorkloadError("cannot stand for what it is made of", where=where, key=gate.name, value=gate.source)
 
 
 def drawn_decisions(

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from accelsim.workload.zoo.alexnet import alexnet, alexnet_torchvision
 from accelsim.workload.zoo.deeplab import deeplabv3plus_backbone
-from accelsim.workload.zoo.densenet import densenet
+from accelsim.workload.zoo.densenet import densenet, densenet_cifar
 from accelsim.workload.zoo.googlenet import googlenet
 from accelsim.workload.zoo.lenet import lenet5
 from accelsim.workload.zoo.mobile import efficientnet_b0, mobilenetv2, squeezenet1_1
 from accelsim.workload.zoo.multi_exit import msdnet, msdnet_cifar, ranet, ranet_cifar
 from accelsim.workload.zoo.resnet import resnet, resnet164_cifar, resnet_cifar
 from accelsim.workload.zoo.tpu import tpu_cnn0, tpu_cnn1, tpu_lstm0, tpu_lstm1, tpu_mlp0, tpu_mlp1
-from accelsim.workload.zoo.vgg import vgg, vgg19_cifar
+from accelsim.workload.zoo.vgg import binarynet, vgg, vgg19_cifar
 from accelsim.workload.zoo.yolo import yolov2, yolov2_tiny
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ NETWORKS: dict[str, Callable[[], LayerGraph]] = {
     "vgg16": partial(vgg, 16),
     "vgg19": partial(vgg, 19),
     "vgg19_cifar": vgg19_cifar,
+    "binarynet": binarynet,
     "googlenet": googlenet,
     "resnet18": partial(resnet, 18),
     "resnet50": partial(resnet, 50),
@@ -43,6 +44,7 @@ NETWORKS: dict[str, Callable[[], LayerGraph]] = {
     **{f"resnet{depth}_cifar": partial(resnet_cifar, depth) for depth in _CIFAR_DEPTHS},
     "resnet164_cifar": resnet164_cifar,
     "mobilenetv2": mobilenetv2,
+    "densenet_cifar": densenet_cifar,
     "densenet121": partial(densenet, 121),
     "densenet201": partial(densenet, 201),
     "deeplabv3plus_backbone": deeplabv3plus_backbone,

@@ -35,6 +35,26 @@ def densenet(depth: int) -> LayerGraph:
     return net.build(f"densenet{depth}", f"DenseNet-{depth}, growth 32, 224x224 ImageNet (Huang et al. 2017)")
 
 
+def densenet_cifar(layers: tuple[int, ...] = (4, 6, 6), growth: int = 16) -> LayerGraph:
+    """A small DenseNet for CIFAR-10, the one whose weights `accelsim.training.gated_networks.GatedDenseNet` trains.
+
+    Layers are convolution, normalisation and rectifier in this order, so that the normalisation folds into the
+    convolution (Huang et al. normalise first); as there, the stem pools, and a transition halves channels and size.
+    """
+    net = NetworkBuilder(3, 32)
+    made = net.pool("stem.pool", net.conv_norm("stem", "image", 2 * growth, 3), 2)
+    for block, count in enumerate(layers):
+        if block:
+            name = f"transitions.{block - 1}"
+            made = net.conv_norm(name, made, net.channels(made) // 2, 1)
+            made = net.pool(f"{name}.pool", made, 2, function="average")
+        for index in range(count):
+            name = f"dense.{block}.{index}"
+            made = net.concat(f"{name}.concat", made, net.conv_norm(name, made, growth, 3))
+    net.softmax("softmax", net.gemm("head", net.global_pool("pool", made), 10))
+    return net.build("densenet_cifar", f"DenseNet of {sum(layers)} layers, growth {growth}, for CIFAR-10")
+
+
 def _normalised_conv(net: NetworkBuilder, name: str, source: str, channels: int, kernel: int) -> str:
     made = net.activation(f"{name}.relu", net.norm(f"{name}.norm", source))
     return net.conv(name, made, channels, kernel, bias=False)

@@ -42,6 +42,22 @@ def test_a_block_holds_its_branch_the_sum_and_the_function_behind_it_but_no_proj
     assert gate.source.startswith("layer2.0.downsample")
 
 
+def test_a_layer_of_a_densenet_leaves_zeros_where_it_does_not_run() -> None:
+    graph = load_workload("densenet121")
+    found = skippable_blocks(graph)
+    assert len(found) == 58
+    for gate in found:
+        assert checked_gate(graph, gate) is gate
+        assert gate.source == ""
+        assert graph.tensors[gate.result].shape[1] == 32
+        assert {name.rpartition(".conv")[0] for name in gate.layers} == {gate.name}
+
+
+@pytest.mark.parametrize("name", ["googlenet", "squeezenet1_1", "yolov2"])
+def test_branches_that_are_joined_with_other_branches_may_not_be_skipped(name: str) -> None:
+    assert skippable_blocks(load_workload(name)) == ()
+
+
 @pytest.mark.parametrize(("depth", "share"), [(38, 0.00025), (74, 0.00025), (110, 0.00025)])
 def test_recurrent_gates_are_as_small_as_published(depth: int, share: float) -> None:
     """ddi.md B4: some 970 to 1,450 MACs a gate, 0.025 % of a whole CIFAR ResNet."""
