@@ -5,6 +5,8 @@
     accelsim_workload: 1
     name: alexnet_pruned              # optional
     network: alexnet                  # a name, or the path of a workload file, counted from this one
+    bits: {default: {weight: 1}}      # optional; widths of tensors, see `accelsim.workload.stored_bits`
+    members: 4                        # optional; as many such networks that add up their answers
     statistics:                       # optional; of tensors whose values are not known
       default: {ifmap: {density: 0.5}}
       layers:
@@ -39,12 +41,14 @@ from pydantic import Field, model_validator
 
 from accelsim.config.model import Record, validate
 from accelsim.errors import WorkloadError
+from accelsim.workload.ensemble import ensemble
 from accelsim.workload.operand_data import OperandData, OperandStatistics
 from accelsim.workload.operators import Concat, Conv, Gemm, MatMul, Normalisation, Pool, View
 from accelsim.workload.pot.parameters import Index
 from accelsim.workload.pot.reshaping import plain_reason
 from accelsim.workload.pot_annotations import known_weights, stated_weights
 from accelsim.workload.skip_annotation import SkipRecord, with_skips
+from accelsim.workload.stored_bits import BitsRecord, with_bits
 from accelsim.workload.training import TrainingRecord
 from accelsim.workload.yaml_records import Name
 
@@ -122,6 +126,8 @@ class AnnotatedRecord(Record):
     name: Name | None = None
     description: Annotated[str, Field(min_length=1)] | None = None
     batch: Annotated[int, Field(ge=1)] | None = None
+    bits: BitsRecord | None = None
+    members: Annotated[int, Field(ge=2, le=1_000)] | None = None
     statistics: StatisticsTable = StatisticsTable()
     tensors: str | None = None
     pot_weights: str | None = None
@@ -150,6 +156,10 @@ def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> La
     record = validate(AnnotatedRecord, document, path, WorkloadError)
     if record.batch is not None:
         network = network.with_batch(record.batch)
+    if record.bits is not None:
+        network = with_bits(network, record.bits, path)
+    if record.members is not None:
+        network = ensemble(network, record.members, path)
     plan = network.annotations.skip
     if record.skip is not None:
         network, plan = with_skips(network, record.skip, path)

@@ -46,3 +46,23 @@ def vgg19_cifar() -> LayerGraph:
         made = net.pool(f"pool{block}", made, 2, function="max" if block < len(_CHANNELS) else "average")
     net.softmax("softmax", net.gemm("fc", made, 10))
     return net.build("vgg19_cifar", "VGG-19 with batch normalisation, 32x32 CIFAR-10 (Liu et al. 2017)")
+
+
+def binarynet() -> LayerGraph:
+    """The network for CIFAR-10 of BinaryNet: three pairs of 3 x 3 convolutions, three linear layers.
+
+    Courbariaux et al., "Binarized neural networks", 2016, section 2.1 (that of BinaryConnect): each pair ends in a max
+    pool, batch normalisation and activation follow it. Widths of one bit are an annotation.
+    """
+    net = NetworkBuilder(3, 32)
+    made = "image"
+    for index, channels in enumerate((128, 128, 256, 256, 512, 512), start=1):
+        made = net.conv(f"conv{index}", made, channels, 3, bias=False)
+        if index % 2 == 0:
+            made = net.pool(f"pool{index // 2}", made, 2)
+        made = net.activation(f"sign{index}", net.norm(f"norm{index}", made), "sign")
+    for index in (1, 2):
+        made = net.gemm(f"fc{index}", made, 1024)
+        made = net.activation(f"fc{index}.sign", net.norm(f"fc{index}.norm", made), "sign")
+    net.softmax("softmax", net.gemm("fc3", made, 10))
+    return net.build("binarynet", "VGG-like network of BinaryNet, 32x32 CIFAR-10 (Courbariaux et al. 2016)")
