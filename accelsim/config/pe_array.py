@@ -32,6 +32,7 @@ BUILT_IN = {
     "dcnn": "accelsim.hardware.pe_array.dcnn:DcnnConfig",
     "diannao": "accelsim.hardware.pe_array.diannao:DianNaoConfig",
     "double_buffered_systolic": "accelsim.hardware.pe_array.double_buffered_systolic:DoubleBufferedSystolicConfig",
+    "lookup": "accelsim.hardware.pe_array.lookup:LookupConfig",
     "scnn": "accelsim.hardware.pe_array.scnn:ScnnConfig",
     "simd": "accelsim.hardware.pe_array.simd:SimdConfig",
     "row_stationary": "accelsim.hardware.pe_array.row_stationary:RowStationaryConfig",

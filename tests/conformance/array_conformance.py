@@ -89,6 +89,11 @@ def double_buffered(dataflow: str) -> ArrayUnderTest:
     return ArrayUnderTest(f"double-buffered systolic {dataflow}", keys | {"operand_bits": 16}, {"rows": 1, "cols": 1})
 
 
+def lookup() -> ArrayUnderTest:
+    keys = {"kind": "lookup", "rows": 4, "cols": 3, "digit_bits": 4, "clock_mhz": 500, "operand_bits": 16}
+    return ArrayUnderTest("lookup", keys, {"rows": 1, "cols": 1, "digit_bits": 1}, prices_macs=False)
+
+
 def bit_serial() -> ArrayUnderTest:
     keys = {"kind": "bit_serial", "slices": 3, "lines": 2, "lanes": 4, "clusters": 2, "selector_slices": 2}
     keys |= {"input_bytes_per_cycle": 8, "clock_mhz": 500}
@@ -155,6 +160,7 @@ ARRAYS = [
     systolic("IS"),
     double_buffered("WS"),
     double_buffered("IS"),
+    lookup(),
     bit_serial(),
     scnn(),
     dcnn(),
