@@ -30,7 +30,7 @@ _SAVED = {
     "latency": ("latency", palette.BLUE),
     "energy": ("energy", palette.GREEN),
 }
-_COLOURS = (palette.BLUE, palette.ORANGE, palette.GREEN)
+_COLOURS = (palette.BLUE, palette.ORANGE, palette.GREEN, palette.GREY)
 PJ_PER_UJ = 1_000_000
 
 
@@ -41,15 +41,18 @@ def render_ddi(result: DdiResult) -> str:
     heading = "Dual dynamic inference: what skipping saves"
     words = "computation that papers count, latency and energy that machines see"
     body = [f"<header><h1>{heading}</h1><p>{words}</p></header>"]
-    own = [case for case in result.cases if not case.published]
-    if own:
-        figures["accuracy"] = draw_accuracy(own)
+    families = _families(result.cases)
+    if families:
+        curves = []
+        for number, (family, cases) in enumerate(families.items()):
+            figures[f"accuracy{number}"] = draw_accuracy(cases)
+            curves.append(subsection(family, plot(f"accuracy{number}")))
         note = (
-            "Gated ResNet-20 on the CIFAR-10 test set, trained for 75, 50 and 35 % of the computation, and the network"
-            " without gates; weights are fetched ahead of decisions. The dotted line has the energy that there would be"
-            " if it followed the computation: the budget."
+            "Gated networks on the CIFAR-10 test set, trained for the share of the computation in their names, and the"
+            " same network without gates; weights are fetched ahead of decisions. The dotted line has the energy that"
+            " there would be if it followed the computation: the budget."
         )
-        body.append(section("Accuracy against energy", plot("accuracy"), note=note))
+        body.append(section("Accuracy against energy", *curves, note=note))
     bars = []
     for number, machine in enumerate(machines):
         figures[f"saved{number}"] = draw_saved([case for case in result.cases if case.machine == machine])
@@ -59,13 +62,25 @@ def render_ddi(result: DdiResult) -> str:
         " of the computation that SkipNet keeps; its blocks are taken to run equally often."
     )
     body.append(section("Saved", *bars, note=note))
-    if own:
-        figures["rates"] = draw_rates(own)
-        body.append(section("Which blocks ran", plot("rates"), note="Share of the test images, by block."))
+    if families:
+        shares = []
+        for number, (family, cases) in enumerate(families.items()):
+            figures[f"rates{number}"] = draw_rates(cases)
+            shares.append(subsection(family, plot(f"rates{number}")))
+        body.append(section("Which blocks ran", *shares, note="Share of the test images, by block."))
     if result.combined:
         body.append(section("With sparse powers of two and approximate DRAM", _combined(result), note=_COMBINED))
     body.append(section("All runs", _table(result.cases)))
     return build_page("DDI - accelsim", body, figures)
+
+
+def _families(cases: Sequence[SkipCase]) -> dict[str, list[SkipCase]]:
+    """Cases of the project's own networks, together those that differ in their budget alone."""
+    families: dict[str, list[SkipCase]] = {}
+    for case in cases:
+        if not case.published:
+            families.setdefault(plain_text(case.network.rpartition("_")[0]), []).append(case)
+    return families
 
 
 _COMBINED = (
@@ -155,6 +170,7 @@ def _combined(result: DdiResult) -> str:
         Column("Energy", "energy"),
         Column("of that DRAM", "dram"),
         Column("Energy saved", "saved"),
+        Column("Accuracy", "accuracy"),
     )
     base = {case.machine: case.energy_pj for case in result.combined if case.techniques == "none"}
     rows = [
@@ -165,6 +181,7 @@ def _combined(result: DdiResult) -> str:
             Cell(quantities.energy(case.energy_pj), case.energy_pj),
             Cell(quantities.energy(case.dram_energy_pj), case.dram_energy_pj),
             Cell(quantities.share(1 - case.energy_pj / base[case.machine]), 1 - case.energy_pj / base[case.machine]),
+            "not measured" if case.accuracy is None else Cell(f"{100 * case.accuracy:.2f} %", case.accuracy),
         )
         for case in result.combined
     ]

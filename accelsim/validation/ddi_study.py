@@ -21,6 +21,7 @@ from accelsim.errors import InputError
 from accelsim.hardware.dram.controller import Dram
 from accelsim.pipeline import simulate
 from accelsim.resources import resource_folder
+from accelsim.validation.combined_study import ALL, accuracy_of
 from accelsim.validation.eden_study import TABLE_3, reduced_point
 from accelsim.workload.gates import with_gates
 from accelsim.workload.loader import load_workload
@@ -58,9 +59,25 @@ PUBLISHED = (
 )
 """SkipNet with recurrent gates and hybrid reinforcement learning, tables of the paper and of its released code."""
 
+
+@dataclass(frozen=True)
+class OwnSkip:
+    """A gated network of the project's own, the same without gates, and the weights that give the latter's accuracy."""
+
+    network: str
+    base: str
+    base_weights: str
+
+
 OWN_BASE = "resnet20_cifar"
-OWN = ("resnet20_gated_75", "resnet20_gated_50", "resnet20_gated_35")
-COMBINED = "resnet20_gated_50_pot"
+OWN = (
+    *(OwnSkip(f"resnet20_gated_{budget}", OWN_BASE, OWN_BASE) for budget in (100, 75, 50, 35)),
+    *(OwnSkip(f"densenet_gated_{budget}", "densenet_cifar", "densenet_gated_100") for budget in (100, 75, 50)),
+)
+"""Where no plain network was trained apart, the one whose gates let everything run gives the accuracy without them."""
+
+NETWORKS = (*(entry.network for entry in PUBLISHED), *(entry.network for entry in OWN))
+"""Networks of the study."""
 
 
 @dataclass(frozen=True)
@@ -113,13 +130,24 @@ class SkipCase:
 
 @dataclass(frozen=True)
 class CombinedCase:
-    """Skipping, sparse powers of two and approximate DRAM alone and together, on one machine."""
+    """Skipping, sparse powers of two and approximate DRAM alone or together, on one machine.
+
+    Parameters
+    ----------
+    machine, techniques
+        What ran where.
+    latency_ns, energy_pj, dram_energy_pj
+        Means per sample.
+    accuracy
+        Share of right answers; None where there are no test images.
+    """
 
     machine: str
     techniques: str
     latency_ns: float
     energy_pj: float
     dram_energy_pj: float
+    accuracy: float | None
 
 
 @dataclass(frozen=True)
@@ -144,17 +172,17 @@ def run_study(
     InputError
         When a text begins no name.
     """
-    published = {entry.network: entry for entry in PUBLISHED}
     chosen_machines = _chosen(machines, MACHINES, "--platform")
-    chosen = _chosen(networks, (*published, *OWN), "--network")
+    chosen = _chosen(networks, NETWORKS, "--network")
     cases, combined = [], []
     for number, machine in enumerate(chosen_machines):
         for index, network in enumerate(chosen):
             if progress:
                 progress(f"{network} on {machine}", (number + index / len(chosen)) / len(chosen_machines))
-            entry = published.get(network)
-            cases += _published_cases(machine, entry) if entry else _own_cases(machine, network)
-        if set(OWN) & set(chosen) and load_hardware(machine).dram.kind == "command":
+            gated = gated_case(network)
+            base = simulate(machine, gated.base, accuracy=False)
+            cases += [_case(machine, policy, gated, base) for policy in POLICIES]
+        if {entry.network for entry in OWN} & set(chosen) and load_hardware(machine).dram.kind == "command":
             combined += combine(machine)
     return DdiResult(tuple(cases), tuple(combined))
 
@@ -167,29 +195,54 @@ def _chosen(beginnings: Sequence[str], names: Sequence[str], option: str) -> lis
     return [name for name in names if not beginnings or name.startswith(tuple(text.lower() for text in beginnings))]
 
 
-def _published_cases(machine: str, entry: PublishedSkip) -> list[SkipCase]:
-    graph = load_workload(entry.network)
-    gated = planned_at(graph, entry.kept)
-    base = simulate(machine, graph, accuracy=False)
-    return [
-        _case(
-            machine, policy, gated, base, entry.kept, (entry.accuracy / 100, entry.base_accuracy / 100), published=True
-        )
-        for policy in POLICIES
-    ]
+@dataclass(frozen=True)
+class GatedCase:
+    """A network with its gates and decisions, beside the same one without gates.
+
+    Parameters
+    ----------
+    graph, base
+        The network with and without gates.
+    implied
+        Share of the computation that the decisions imply.
+    accuracy, base_accuracy
+        Share of right answers with and without gates.
+    published
+        Whether decisions were drawn at a published rate.
+    """
+
+    graph: LayerGraph
+    base: LayerGraph
+    implied: float
+    accuracy: float
+    base_accuracy: float
+    published: bool
 
 
-def _own_cases(machine: str, network: str) -> list[SkipCase]:
-    graph = load_workload(network)
+def gated_case(network: str) -> GatedCase:
+    """One of SkipNet's networks, with decisions drawn at its published rate, or one of the project's own.
+
+    Raises
+    ------
+    InputError
+        When the study does not have it, or it has no decisions.
+    """
+    for entry in PUBLISHED:
+        if entry.network == network:
+            base = load_workload(network)
+            accuracies = entry.accuracy / 100, entry.base_accuracy / 100
+            return GatedCase(planned_at(base, entry.kept), base, entry.kept, *accuracies, published=True)
+    own = {entry.network: entry for entry in OWN}
+    if network not in own:
+        raise InputError("is no network of the study", where="network", value=network, allowed=", ".join(NETWORKS))
+    graph, base = load_workload(network), load_workload(own[network].base)
     plan = graph.annotations.skip
-    base_graph = load_workload(OWN_BASE)
-    base = simulate(machine, base_graph, accuracy=False)
     if plan is None or plan.right is None:
         raise InputError("has no decisions with their answers", where=network)
-    shares = [gated_share(base_graph, gate.layers) for gate in plan.gates]
+    shares = [gated_share(base, gate.layers) for gate in plan.gates]
     implied = 1 - sum(share * (1 - rate) for share, rate in zip(shares, plan.execution_rates().values(), strict=True))
-    accuracy = float(plan.right.mean()), _own_accuracy(OWN_BASE)
-    return [_case(machine, policy, graph, base, implied, accuracy, published=False) for policy in POLICIES]
+    accuracies = float(plan.right.mean()), _own_accuracy(own[network].base_weights)
+    return GatedCase(graph, base, implied, *accuracies, published=False)
 
 
 def _own_accuracy(network: str) -> float:
@@ -197,45 +250,37 @@ def _own_accuracy(network: str) -> float:
     return float(note["right"]["int8_weights"] / note["test_images"])
 
 
-def _case(
-    machine: str,
-    policy: str,
-    graph: LayerGraph,
-    base: RunResult,
-    implied: float,
-    accuracies: tuple[float, float],
-    *,
-    published: bool,
-) -> SkipCase:
+def _case(machine: str, policy: str, gated: GatedCase, base: RunResult) -> SkipCase:
     overrides = [f"control.prefetch={policy}"]
-    found = simulate(machine, graph, overrides=overrides, accuracy=False)
-    whole = simulate(machine, _all_open(graph), overrides=overrides, accuracy=False)
+    found = simulate(machine, gated.graph, overrides=overrides, accuracy=False)
+    whole = simulate(machine, all_open(gated.graph), overrides=overrides, accuracy=False)
     samples = found.samples
     if samples is None:
-        raise InputError("has no gates", where=graph.name)
+        raise InputError("has no gates", where=gated.graph.name)
     return SkipCase(
-        network=graph.name,
+        network=gated.graph.name,
         machine=machine,
         policy=policy,
-        implied=implied,
+        implied=gated.implied,
         kept=found.totals.effective_macs / base.totals.dense_macs,
         latency=found.totals.latency_ns / base.totals.latency_ns,
         energy=found.totals.energy_pj / base.totals.energy_pj,
         gate_latency=whole.totals.latency_ns / base.totals.latency_ns - 1,
         gate_energy=whole.totals.energy_pj / base.totals.energy_pj - 1,
         wasted_bytes=samples.wasted_dram_bytes,
-        accuracy=accuracies[0],
-        base_accuracy=accuracies[1],
+        accuracy=gated.accuracy,
+        base_accuracy=gated.base_accuracy,
         energy_pj=found.totals.energy_pj,
         base_energy_pj=base.totals.energy_pj,
         latency_ns=found.totals.latency_ns,
         base_latency_ns=base.totals.latency_ns,
         execution_rates=samples.execution_rates,
-        published=published,
+        published=gated.published,
     )
 
 
-def _all_open(graph: LayerGraph) -> LayerGraph:
+def all_open(graph: LayerGraph) -> LayerGraph:
+    """The network with gates that decide, and decisions by which every block runs."""
     plan = graph.annotations.skip
     if plan is None:
         return graph
@@ -273,24 +318,24 @@ def planned_at(graph: LayerGraph, kept: float, samples: int = SAMPLES, seed: int
     return replace(gated, annotations=replace(gated.annotations, skip=plan))
 
 
-def combine(machine: str) -> list[CombinedCase]:
-    """Skipping, decomposed weights and approximate DRAM, alone and together, in the same runs.
+def combine(machine: str, images: int = 1_000) -> list[CombinedCase]:
+    """Skipping, decomposed weights and approximate DRAM, each alone, each pair and all three, in the same runs.
 
     The DRAM is at the reductions that EDEN found ResNet-101 in int8 to bear (MICRO 2019, table 3): an assumption here.
+    Accuracy is measured on the first `images` of the test set, where it is there.
     """
     config = load_hardware(machine)
-    dram, reductions = Dram(config.dram), TABLE_3["int8"]["resnet101"]
-    lowered = whole_memory_at(reduced_point(dram, reductions))
-    runs: dict[str, tuple[str, list[str]]] = {
-        "none": (OWN_BASE, []),
-        "skipping": ("resnet20_gated_50", []),
-        "PoT weights": ("resnet20_cifar_pot", []),
-        "approximate DRAM": (OWN_BASE, [lowered]),
-        "skipping, PoT weights": (COMBINED, []),
-        "all three": (COMBINED, [lowered]),
-    }
+    lowered = whole_memory_at(reduced_point(Dram(config.dram), TABLE_3["int8"]["resnet101"]))
+    flips = "dram.bit_errors={table: eden_table3}"
     cases = []
-    for words, (network, overrides) in runs.items():
-        totals = simulate(machine, network, overrides=overrides, accuracy=False).totals
-        cases.append(CombinedCase(machine, words, totals.latency_ns, totals.energy_pj, totals.dram_energy_pj))
+    for techniques in ALL:
+        overrides = [lowered] if techniques.dram else []
+        totals = simulate(machine, techniques.workload, overrides=overrides, accuracy=False).totals
+        found = accuracy_of(config, techniques, images, [*overrides, flips] if overrides else [])
+        cases.append(
+            CombinedCase(
+                machine, techniques.words, totals.latency_ns, totals.energy_pj, totals.dram_energy_pj,
+                None if found is None else found["accuracy"],
+            )
+        )  # fmt: skip
     return cases

@@ -35,7 +35,7 @@ def note(name: str) -> dict[str, Any]:
 def test_the_promised_networks_are_there() -> None:
     assert {"fashion_cnn", "lenet_cifar", "resnet20_cifar", "vgg7_cifar"} <= set(NETWORKS)
     assert {"fashion_cnn", "lenet_cifar", "resnet20_cifar", "vgg7_cifar"} <= set(WITH_ONNX)
-    assert sum(path.stat().st_size for path in WORKLOADS.rglob("*") if path.is_file()) < 7_000_000
+    assert sum(path.stat().st_size for path in WORKLOADS.rglob("*") if path.is_file()) < 15_000_000  # of the 20 MB that a checkout may hold
 
 
 @pytest.mark.parametrize("name", NETWORKS)
