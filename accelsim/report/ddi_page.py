@@ -135,7 +135,7 @@ def draw_saved(cases: Sequence[SkipCase]) -> Figure:
                 {
                     "type": "bar", "name": name, "x": [plain_text(network) for network in networks],
                     "y": [compact(100 * (1 - getattr(chosen[network], quantity))) for network in networks],
-                    "marker": {"color": colour, "opacity": opacity},
+                    "marker": {"color": palette.faded(colour, opacity)},
                     "hovertemplate": f"<b>%{{x}}</b><br>{name}: %{{y:.2f}} % saved<extra></extra>",
                 }
             )  # fmt: skip
