@@ -78,6 +78,29 @@ class MapOrder:
 
 
 @dataclass(frozen=True)
+class ByteOrder:
+    """Bytes one after the other, whatever they hold.
+
+    Parameters
+    ----------
+    size_bytes
+        How many.
+    """
+
+    size_bytes: int
+
+    @property
+    def bits(self) -> int:
+        """Bits of a byte."""
+        return BITS_PER_BYTE
+
+    def elements_at(self, bit_offset: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Byte that holds each bit, -1 behind the last one, and the bit within it."""
+        byte, bit = np.divmod(bit_offset, BITS_PER_BYTE)
+        return np.where(byte < self.size_bytes, byte, -1), bit
+
+
+@dataclass(frozen=True)
 class WeightOrder:
     """Weights tile by tile.
 
@@ -120,11 +143,11 @@ class WeightOrder:
         """First byte of each tile, shape (tiles along the groups, along n, along k), the end of the last one behind."""
         if self.stored_bytes is not None:
             return np.cumsum((0, *self.stored_bytes))
-        elements = self._extents[0][:, None, None] * self._extents[1][:, None] * self._extents[2]
+        elements = self.extents[0][:, None, None] * self.extents[1][:, None] * self.extents[2]
         return np.concatenate([[0], np.cumsum(-(-elements.ravel() * self.bits // BITS_PER_BYTE))])
 
     @cached_property
-    def _extents(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    def extents(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Groups, output channels and length of the tiles with each index."""
 
         def extents(whole: int, tile: int) -> NDArray[np.int64]:
@@ -141,11 +164,11 @@ class WeightOrder:
         """Element (row-major in ``(groups * n, k)``) that holds each bit, -1 for padding, and the bit within it."""
         tile = np.searchsorted(self.tile_starts, bit_offset // BITS_PER_BYTE, side="right") - 1
         place, bit = np.divmod(bit_offset - self.tile_starts[tile] * BITS_PER_BYTE, self.bits)
-        counts = [len(extents) for extents in self._extents]
+        counts = [len(extents) for extents in self.extents]
         group, n, k = np.unravel_index(np.minimum(tile, math.prod(counts) - 1), counts)
-        wide, long = self._extents[1][n], self._extents[2][k]
+        wide, long = self.extents[1][n], self.extents[2][k]
         within, inner_k = np.divmod(place, long)
         inner_group, inner_n = np.divmod(within, wide)
-        held = (inner_group < self._extents[0][group]) & (tile < math.prod(counts))
+        held = (inner_group < self.extents[0][group]) & (tile < math.prod(counts))
         row = (group * self.tile_groups + inner_group) * self.n + n * self.tile_n + inner_n
         return np.where(held, row * self.k + k * self.tile_k + inner_k, -1), bit

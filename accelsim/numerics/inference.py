@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from accelsim.numerics.accuracy_request import IMAGES_PER_LOAD
 from accelsim.numerics.faults import FlipCount, Plausible, read_words
+from accelsim.numerics.number_format import INT8
 from accelsim.numerics.segments import RESULT, Read, cut_network, weight_input, words_name
 from accelsim.numerics.session import open_session
 from accelsim.numerics.stored_network import fixed_batch
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from accelsim.numerics.encoded_weights import EncodedWeights
     from accelsim.numerics.faults import FaultCells, FaultSource
     from accelsim.numerics.number_format import Correction, NumberFormat, Words
     from accelsim.numerics.segments import Segment
@@ -161,18 +163,36 @@ class Inference:
     def _load_weights(self, index: int, values: Floats, number: int) -> tuple[NDArray[np.int64], Floats]:
         """Change the values of a stage's weights to what one read of them gives; return what was there, and where."""
         stored = self.network.weights[index]
+        encoded = stored.encoded
+        elements, words = self._read_encoded(index, encoded, number) if encoded else self._read_plain(index, number)
+        positions = stored.positions(elements)
+        flat = values.reshape(-1)
+        clean = flat[positions].copy()
+        scale = np.broadcast_to(stored.scale, values.shape).reshape(-1)[positions] if stored.scale.ndim else 1.0
+        flat[positions] = stored.form.decode(words, scale)
+        return positions, clean
+
+    def _read_plain(self, index: int, number: int) -> tuple[NDArray[np.int64], Words]:
+        """Elements of a stage's weights, counted as (outputs, inputs), of which bits flipped, and their words."""
+        stored = self.network.weights[index]
         words = self._flat_words(index)
         plausible = Plausible(*stored.plausible, self.correction)
         count, touched = read_words(words, self._weight_cells[index], stored.form, plausible, number)
         self._note(index, stored.name, count)
         elements = np.unique(touched[:, 1])
-        positions = stored.positions(elements)
-        flat = values.reshape(-1)
-        clean = flat[positions].copy()
-        scale = np.broadcast_to(stored.scale, values.shape).reshape(-1)[positions] if stored.scale.ndim else 1.0
-        flat[positions] = stored.form.decode(words[0, elements], scale)
-        words[0, elements] = stored.words.reshape(-1)[positions]
-        return positions, clean
+        found = words[0, elements]
+        words[0, elements] = stored.words.reshape(-1)[stored.positions(elements)]
+        return elements, found
+
+    def _read_encoded(self, index: int, encoded: EncodedWeights, number: int) -> tuple[NDArray[np.int64], Words]:
+        """The same of weights that are rebuilt from the bytes read; what cannot be right shows in the weights alone."""
+        stored = self.network.weights[index]
+        read = encoded.stored[None].copy()
+        count, touched = read_words(read, self._weight_cells[index], INT8, Plausible(0, 0, "none"), number)
+        elements, values = encoded.changed(read[0], np.unique(touched[:, 1]))
+        words, corrected = stored.rebuilt(elements, values, self.correction)
+        self._note(index, stored.name, replace(count, corrected=corrected))
+        return elements, words
 
     def _flat_words(self, index: int) -> Words:
         """Words of a stage's weights in the order of (outputs, inputs), as one row."""

@@ -2,8 +2,9 @@
 
 These are the records that timing, energy and the count of flips read as well. A stage computes with what its first
 fetch of each byte brings; a tile that is fetched again is drawn anew, and counted, but the network's arithmetic has one
-value for each element and stage. Spilled partial sums flip and are counted, too, and stay as they are in the network,
-as do weights in an encoding of the array's own.
+value for each element and stage. Decomposed weights are rebuilt from the bytes read
+(`accelsim.numerics.encoded_weights`). Spilled partial sums flip and are counted, too, and stay as they are in the
+network, as do weights that an array compresses in a form of its own.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.jit import kernel
-from accelsim.mapping.element_order import MapOrder
+from accelsim.mapping.element_order import MapOrder, WeightOrder
 from accelsim.mapping.tile_graph import tile_reads
+from accelsim.numerics.encoded_weights import EncodedWeights
 from accelsim.numerics.faults import FaultCells, fault_cells
+from accelsim.workload.pot.operand import KnownPotOperand
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,9 +51,12 @@ class PlacedFaults:
     def weight_cells(self, stage: Stage) -> FaultCells | None:
         """Weak cells that a stage reads of its weights; None where none can flip."""
         stored = self.mapping.weights.get(stage.index)
-        if stored is None or not stored.plain:
+        if stored is None:
             return None
-        return self._cells(stage.index, stored.region, stored.order)
+        encoded = encoded_weights(self.mapping, stage)
+        if encoded is None and not stored.plain:
+            return None
+        return self._cells(stage.index, stored.region, encoded.order if encoded else stored.order)
 
     def map_cells(self, stage: Stage, root: str) -> FaultCells | None:
         """Weak cells that a stage reads of a feature map; None where none can flip, or where the map is on chip."""
@@ -109,6 +115,17 @@ class PlacedFaults:
             names.append(self.mapping.weights[stage.index].region)
         regions = self.mapping.placement.regions
         return {name: regions[name] for name in names if name in regions}
+
+
+def encoded_weights(mapping: NetworkMapping, stage: Stage) -> EncodedWeights | None:
+    """Weights of a stage as they lie in DRAM, where they are decomposed; None where they are not, or lie decoded."""
+    stored = mapping.weights[stage.index]
+    data = mapping.graph.annotations.operands.get(stage.layer.weight)
+    if stored.plain or data is None or not isinstance(data.pot, KnownPotOperand):
+        return None
+    if not isinstance(stored.order, WeightOrder):
+        return None
+    return EncodedWeights(data.pot, stored.order)
 
 
 @kernel

@@ -11,7 +11,7 @@ import numpy as np
 from accelsim.hardware.dram.bit_flips import weak_cells
 from accelsim.hardware.dram.cell_region import map_bytes, row_interleaved
 from accelsim.hardware.dram.error_model import DEFAULT_FLIP_PROBABILITY, model_at_rate
-from accelsim.mapping.element_order import MapOrder, WeightOrder
+from accelsim.mapping.element_order import MapOrder
 from accelsim.mapping.placement import ALIGNMENT_BYTES
 from accelsim.numerics.faults import FaultCells, fault_cells
 from accelsim.units import ceil_div
@@ -32,8 +32,8 @@ bank."""
 class RatedFaults:
     """Every tensor in cells of one error model, at a bit-error rate of its own.
 
-    Weights lie as one tile, feature maps pixel by pixel, one tensor after the other. Each read of a tensor by a stage
-    is one access.
+    Weights lie as one tile, decomposed ones in the tiles of the machine, feature maps pixel by pixel, one tensor after
+    the other. Each read of a tensor by a stage is one access.
 
     Parameters
     ----------
@@ -87,8 +87,7 @@ class RatedFaults:
     def _orders(self) -> dict[str, ElementOrder]:
         orders: dict[str, ElementOrder] = {}
         for stored in self.network.weights.values():
-            size = stored.words.size
-            orders[stored.name] = WeightOrder(1, 1, size, 1, 1, size, stored.form.bits)
+            orders[stored.name] = stored.order
         graph = self.network.classifier.graph
         for root, entry in self.network.maps.items():
             orders[root] = MapOrder(graph.tensors[root].shape, entry.form.bits)

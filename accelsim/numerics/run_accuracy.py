@@ -12,7 +12,7 @@ from accelsim.errors import InputError
 from accelsim.numerics.accuracy import check_images, count_plain, measure_accuracy
 from accelsim.numerics.classifier import load_classifier
 from accelsim.numerics.decoded_weights import decoded_arrays
-from accelsim.numerics.placed_faults import PlacedFaults
+from accelsim.numerics.placed_faults import PlacedFaults, encoded_weights
 from accelsim.numerics.stored_network import Formats, store_network
 from accelsim.result import AccuracyResult
 from accelsim.workload.data_folder import VARIABLE, data_folder
@@ -220,4 +220,9 @@ def store_mapped(
     formats = Formats.of_bits(
         mapping.bits_of.__getitem__, lambda stage: mapping.weights[stage.index].order.bits, half_floats=half_floats
     )
-    return store_network(classifier, formats, calibration, arithmetic=arithmetic)
+    network = store_network(classifier, formats, calibration, arithmetic=arithmetic)
+    weights = {
+        index: replace(stored, encoded=encoded_weights(mapping, classifier.stages[index]))
+        for index, stored in network.weights.items()
+    }
+    return replace(network, weights=weights)

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from accelsim.mapping.element_order import WeightOrder
 from accelsim.numerics.number_format import FP32, NumberFormat, format_of_bits
 from accelsim.numerics.session import open_session
 
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from accelsim.mapping.element_order import ElementOrder
     from accelsim.mapping.stages import Stage
     from accelsim.numerics.classifier import Classifier, WeightInput
-    from accelsim.numerics.number_format import Words
+    from accelsim.numerics.encoded_weights import EncodedWeights
+    from accelsim.numerics.number_format import Correction, Words
 
     Floats = NDArray[np.float32]
 
@@ -83,6 +86,8 @@ class StoredWeights:
         Value of one integer step, shaped to broadcast over `words`.
     words
         Shaped as the ONNX tensor.
+    encoded
+        Decomposed weights as they lie in memory; the words are then what an array makes of them.
     """
 
     name: str
@@ -90,6 +95,7 @@ class StoredWeights:
     form: NumberFormat
     scale: Floats
     words: Words
+    encoded: EncodedWeights | None = None
 
     @cached_property
     def values(self) -> Floats:
@@ -103,6 +109,36 @@ class StoredWeights:
             numbers = self.words.view(self.form.value_dtype)
             return int(numbers.min()), int(numbers.max())
         return self.form.range_of(float(self.values.min()), float(self.values.max()))
+
+    @property
+    def order(self) -> ElementOrder:
+        """How they lie in a memory of their own, as one tile where they are not encoded."""
+        size = self.words.size
+        return self.encoded.order if self.encoded else WeightOrder(1, 1, size, 1, 1, size, self.form.bits)
+
+    def rebuilt(self, elements: NDArray[np.int64], values: Floats, correction: Correction) -> tuple[Words, int]:
+        """Words that an array makes of decoded weights, and how many of them were corrected.
+
+        Parameters
+        ----------
+        elements
+            Which weights, counted as (outputs, inputs).
+        values
+            What was decoded.
+        correction
+            What becomes of those that cannot be right; left as they are, integers saturate.
+        """
+        scale = np.broadcast_to(self.scale, self.words.shape).reshape(-1)[self.positions(elements)]
+        if self.form.kind == "int":
+            steps = np.rint(values / scale)
+            low, high = (np.float32(limit) for limit in self.plausible)
+        else:
+            steps, low, high = values, self.values.min(), self.values.max()
+        wrong = (steps < low) | (steps > high)
+        if correction == "none":
+            wrong[:] = False
+        mended = np.where(wrong, np.clip(steps, low, high) if correction == "saturate" else 0.0, steps)
+        return self.form.encode(mended.astype(np.float32)), int(wrong.sum())
 
     def positions(self, elements: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where elements counted as (outputs, inputs) stand in the ONNX tensor, counted row by row."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from accelsim.mapping.blocks import BlockSequence
+    from accelsim.mapping.element_order import WeightOrder
     from accelsim.workload.pot.operand import PotOperand
 
 
@@ -28,17 +29,24 @@ def pot_tile_bits(pot: PotOperand, blocks: BlockSequence) -> NDArray[np.int64]:
     a cut is in the tiles of both sides: rows of three weights that begin in one tile and end in the next, the basis of
     a slice, the index of 32 filters. Padding behind the last row of a filter lies in its last tile.
     """
-    first, end, begin, stop = _ranges(pot, blocks)
+    first, end, begin, stop = _ranges(pot, blocks.weight_order)
     bits = pot.tile_bits((first.ravel(), end.ravel()), (begin, stop))
     return bits.total.reshape(*first.shape, len(begin))
 
 
-def pot_tile_shapes(pot: PotOperand, blocks: BlockSequence) -> list[TileShape]:
+def pot_tile_shapes(pot: PotOperand, order: WeightOrder) -> list[TileShape]:
     """Part of the layer that each tile is, in the order in which tiles lie in DRAM: by groups, n, k.
 
     Each tile begins with a byte of its own; `accelsim.workload.pot.tile_bytes` says what its bytes are.
+
+    Parameters
+    ----------
+    pot
+        The weights.
+    order
+        How plain weights would be cut into the same tiles.
     """
-    first, end, begin, stop = (part.ravel().tolist() for part in _ranges(pot, blocks))
+    first, end, begin, stop = (part.ravel().tolist() for part in _ranges(pot, order))
     return [
         TileShape(pot.layout, pot.index, filters, rows)
         for filters in zip(first, end, strict=True)
@@ -46,17 +54,14 @@ def pot_tile_shapes(pot: PotOperand, blocks: BlockSequence) -> list[TileShape]:
     ]
 
 
-def _ranges(pot: PotOperand, blocks: BlockSequence) -> tuple[NDArray[np.int64], ...]:
+def _ranges(pot: PotOperand, order: WeightOrder) -> tuple[NDArray[np.int64], ...]:
     """First and last-plus-one filter of each tile, (groups, n) in blocks, and row, by block of k."""
-    filters = blocks.extents["n"]
-    group = np.arange(blocks.group_trips)
-    column = np.arange(blocks.trips["n"])
-    first = (group * blocks.tiling.groups)[:, None] * filters + column * blocks.sizes["n"]
-    several = blocks.group_extent(group)[:, None]  # groups of one tile follow each other, each of them whole
-    held = np.where(several > 1, several * filters, blocks.block_extent("n", column))
-    depth = np.arange(blocks.trips["k"])
-    begin = depth * blocks.sizes["k"]
+    groups, filters, depths = order.extents
+    first = (np.arange(len(groups)) * order.tile_groups * order.n)[:, None] + np.arange(len(filters)) * order.tile_n
+    several = groups[:, None]  # groups of one tile follow each other, each of them whole
+    held = np.where(several > 1, several * order.n, filters)
+    begin = np.arange(len(depths)) * order.tile_k
     basis = pot.layout.basis
-    stop = -(-(begin + blocks.block_extent("k", depth)) // basis)
+    stop = -(-(begin + depths) // basis)
     stop[-1] = pot.filter_rows
     return first, first + held, begin // basis, stop

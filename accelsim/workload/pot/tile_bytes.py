@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelsim.units import BITS_PER_BYTE, ceil_div
+from accelsim.workload.pot.encoding import from_levels
 from accelsim.workload.pot.parameters import CODE_BITS, GROUP_FILTERS
 from accelsim.workload.pot.storage import BASIS_BITS
 
@@ -160,3 +161,16 @@ def decode_tile(stored: Bytes, shape: TileShape) -> TileContent:
     levels = np.zeros(named.shape, np.int8)
     levels[named] = np.where(codes & _SIGN, -sizes, sizes)
     return TileContent(levels, index, basis)
+
+
+def rebuild_tile(content: TileContent, shape: TileShape, lowest_exponent: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Weights that a tile stands for, in units of the layer's basis scale, (filters, weights of its rows), exactly."""
+    coefficients = from_levels(content.levels, lowest_exponent)
+    weights = np.empty(coefficients.shape)
+    first, end = shape.slices
+    for number in range(first, end):  # each slice has a basis of its own
+        rows = slice(
+            max(number * shape.layout.rows - shape.rows[0], 0), (number + 1) * shape.layout.rows - shape.rows[0]
+        )
+        weights[:, rows] = coefficients[:, rows] @ content.basis[:, number - first].astype(np.float64)
+    return weights.reshape(len(weights), -1)

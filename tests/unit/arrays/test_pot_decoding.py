@@ -208,7 +208,7 @@ def test_bytes_of_all_tiles_are_what_lies_in_memory(
     blocks = BlockSequence(
         replace(problem, costs=costs), Tiling(order, together, min(tile[0], dims.m), n, k, (3, 3, 3))
     )
-    shapes = pot_tile_shapes(pot, blocks)
+    shapes = pot_tile_shapes(pot, blocks.weight_order)
     sizes = [encode_tile(tile_content(pot, shape), shape).nbytes for shape in shapes]
     assert sum(sizes) == blocks.stored_weight_bytes
     visits = blocks.visits["weight"]
