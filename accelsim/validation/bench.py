@@ -51,13 +51,17 @@ class Bench:
         """Figures of a run, simulated where they are not known."""
         document = run.model_dump(mode="json", exclude_unset=True)
         machine = run.machine(self.where).resolved()
-        key = json.dumps([document, machine, named_files(document, self.where.parent)], sort_keys=True)
+        key = json.dumps([document, machine, self.files(document)], sort_keys=True)
 
         def simulated() -> dict[str, Any]:
             self.note(f"{run.workload} on {run.hardware}")
             return run.simulated(self.where, self.solutions).to_dict()
 
         return RunFigures.from_dict(self.once("run", key, simulated))
+
+    def files(self, document: Any) -> dict[str, str]:  # noqa: ANN401 - any plain data
+        """Hashes of the files that a document names, for a key."""
+        return named_files(document, self.where.parent)
 
     def once(self, stage: str, key: str, compute: Callable[[], _Found]) -> _Found:
         """Compute something unless it is known by this key, which holds all that it follows from but the code.

@@ -21,8 +21,17 @@ if TYPE_CHECKING:
 
 _PLACE = "accelsim.validation.experiments"
 BUILT_IN = {
+    "combined": f"{_PLACE}.combined:Combined",
     "comparison": f"{_PLACE}.comparison:Comparison",
+    "dram_trace": f"{_PLACE}.dram_trace:DramTrace",
+    "gate_overhead": f"{_PLACE}.gate_overhead:GateOverhead",
+    "operating_points": f"{_PLACE}.operating_points:OperatingPoints",
+    "pot_storage": f"{_PLACE}.pot_storage:PotStorage",
+    "scalesim": f"{_PLACE}.scalesim:ScaleSim",
+    "skipping": f"{_PLACE}.skipping:Skipping",
+    "smartexchange": f"{_PLACE}.smartexchange:SmartExchange",
     "table": f"{_PLACE}.table:PublishedTable",
+    "tolerance": f"{_PLACE}.tolerance:Tolerance",
 }
 """Kinds that ship with accelsim, with the place of their records."""
 

@@ -186,8 +186,12 @@ def chosen_networks(beginnings: Sequence[str]) -> tuple[StudyNetwork, ...]:
     return tuple(network for network in NETWORKS if not wanted or network.name.startswith(wanted))
 
 
-def study_workload(network: StudyNetwork, weights: str) -> LayerGraph:
-    """A network with what is stated of its values for machines that get their weights in one way."""
+STATED_IFMAP = {"density": 0.5, "booth_digits": 1.36}
+"""What is stated of every feature map but the first."""
+
+
+def stated_weights(network: StudyNetwork, weights: str) -> dict[str, Any]:
+    """What is stated of the weights of a network for machines that get them in one way."""
     density = round(1.0 - network.sparsity, 6)
     ways: dict[str, dict[str, Any]] = {
         "all": {"density": 1.0},
@@ -195,12 +199,16 @@ def study_workload(network: StudyNetwork, weights: str) -> LayerGraph:
         "pot": {"density": 1.0, "pot": {"vector_density": density, "index": network.index, "shared_filters": 32}},
         "dense_pot": {"density": 1.0, "pot": {"vector_density": 1.0, "index": network.index, "shared_filters": 32}},
     }
-    stated = ways[weights]
+    return ways[weights]
+
+
+def study_workload(network: StudyNetwork, weights: str) -> LayerGraph:
+    """A network with what is stated of its values for machines that get their weights in one way."""
     document = {
         "accelsim_workload": 1,
         "network": network.name,
         "name": network.name,
-        "statistics": {"default": {"weight": stated, "ifmap": {"density": 0.5, "booth_digits": 1.36}}},
+        "statistics": {"default": {"weight": stated_weights(network, weights), "ifmap": STATED_IFMAP}},
     }
     return annotate(document, Path("SmartDeal study"), load_workload(network.name))
 

@@ -12,7 +12,9 @@
     only: [vgg11]                                     # optional: cases that are run
     layers: {ops: [conv], names: ["conv*"]}           # optional: figures of these layers alone
     value: baseline.latency_ns / candidate.latency_ns
-    aggregate: geometric_mean                         # mean, geometric_mean, max, min, sum, range
+    aggregate: geometric_mean                         # mean, geometric_mean, max, min, sum, range; or, of cases
+                                                      # with `claimed`: mean_error, worst_error, mean_difference,
+                                                      # worst_difference, mismatches
     then: 1 - value                                   # optional: of what the cases come to
 
 A run has the keys hardware, workload, batch, set, seed, and what an annotated workload may state: statistics, skip,
@@ -27,7 +29,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from accelsim.config.model import Record
 from accelsim.errors import ConfigError
-from accelsim.validation.aggregates import Aggregate, aggregate
+from accelsim.validation.aggregates import Aggregate, aggregate, ratio_of
 from accelsim.validation.experiment import Experiment, Outcome, Point
 from accelsim.validation.expressions import check_expression, check_finish, evaluate, finish
 from accelsim.validation.figures import breakdowns
@@ -128,8 +130,9 @@ class Comparison(Experiment):
                 seen[side].append(figures[side])
             value = evaluate(self.value, figures, bench.where, "experiment.value")
             points.append(Point(case.name, value, case.claimed))
-        found = aggregate([point.value for point in points], self.aggregate)
-        return Outcome(_finished(found, self.then, bench), tuple(points), breakdowns(seen))
+        found = aggregate(points, self.aggregate)
+        return Outcome(_finished(found, self.then, bench), tuple(points), breakdowns(seen),
+                       ratio_of(points, self.aggregate))  # fmt: skip
 
 
 def _finished(found: float | tuple[float, float], then: str | None, bench: Bench) -> float | tuple[float, float]:

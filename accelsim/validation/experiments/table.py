@@ -20,13 +20,13 @@ The figure that is claimed is the error: ``claimed: {at_most: 0.1}``. A row with
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from accelsim.config.model import Record
 from accelsim.errors import ConfigError
+from accelsim.validation.aggregates import Measure, error_of, mean_ratio
 from accelsim.validation.experiment import Experiment, Outcome, Point
 from accelsim.validation.experiments.comparison import chosen_names
 from accelsim.validation.expressions import check_expression, evaluate
@@ -34,12 +34,10 @@ from accelsim.validation.figures import breakdowns
 from accelsim.validation.runs import Changes, RunRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from accelsim.validation.bench import Bench
 
-Measure = Literal["mean_error", "worst_error", "mean_difference", "worst_difference", "mismatches"]
 _SIDES = ("run", "total")
 
 
@@ -109,23 +107,3 @@ class PublishedTable(Experiment):
             seen.append(chosen)
         return Outcome(error_of(points, self.measure), tuple(points), breakdowns({"run": seen}), mean_ratio(points), (),
                        self.unit)  # fmt: skip
-
-
-def error_of(points: Sequence[Point], measure: Measure) -> float:
-    """How far points are from what is published of them."""
-    pairs = [(point.value, point.claimed) for point in points if point.claimed is not None]
-    if measure == "mismatches":
-        return float(sum(value != claimed for value, claimed in pairs))
-    if measure.endswith("difference"):
-        errors = [abs(value - claimed) for value, claimed in pairs]
-    else:
-        errors = [abs(value / claimed - 1) for value, claimed in pairs if claimed]
-    return max(errors) if measure.startswith("worst") else math.fsum(errors) / len(errors)
-
-
-def mean_ratio(points: Sequence[Point]) -> float | None:
-    """Geometric mean of simulated over published; None where one of them is not positive."""
-    ratios = [point.value / point.claimed for point in points if point.claimed]
-    if not ratios or min(ratios) <= 0:
-        return None
-    return math.exp(math.fsum(map(math.log, ratios)) / len(ratios))

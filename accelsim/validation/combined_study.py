@@ -1,0 +1,116 @@
+"""Skipping, sparse powers of two and approximate DRAM on one machine: each alone, each pair, all three, with accuracy.
+
+No paper has this. The network is the project's own ResNet-20 for CIFAR-10: plain, with the gates and decisions of
+`resnet20_gated_50`, decomposed, or both. Time and energy are those of decisions on the test set. Accuracy is measured
+on the first test images, with the number formats of the machine and the bits that its memory flips; there the gated
+network runs whole, a closed gate multiplying what its block gives by zero, which leaves the same numbers as skipping.
+Assumption: the decisions of the gated network stay as they are when weights are decomposed or bits flip, and the
+decomposed weights whose cycles and energy are counted are those of the plain network.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import onnx
+
+from accelsim.errors import InputError
+from accelsim.numerics.accuracy_request import AccuracyRequest
+from accelsim.pipeline import simulate
+from accelsim.resources import resource_folder
+from accelsim.workload.annotated import annotate
+from accelsim.workload.loader import load_workload
+from accelsim.workload.network_file import load_network
+from accelsim.workload.onnx_build import build_onnx
+from accelsim.workload.pot.decompose import decompose_network
+from accelsim.workload.pot.files import save_pot_weights
+from accelsim.workload.pot.sources import read_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from accelsim.config.schema import HardwareConfig
+    from accelsim.workload.graph import LayerGraph
+
+GATED = "resnet20_gated_50"
+PLAIN = "resnet20_cifar"
+
+
+@dataclass(frozen=True)
+class Techniques:
+    """Which of the three are in use."""
+
+    name: str
+    skipping: bool = False
+    pot: bool = False
+    dram: bool = False
+
+    @property
+    def words(self) -> str:
+        """As a table says it."""
+        flags = {"skipping": self.skipping, "PoT weights": self.pot, "approximate DRAM": self.dram}
+        used = [words for words, flag in flags.items() if flag]
+        return "all three" if len(used) == len(flags) else ", ".join(used) or "none"
+
+    @property
+    def workload(self) -> str:
+        """Workload that ships with the first two of them, as far as time and energy go."""
+        network = GATED if self.skipping else PLAIN
+        return f"{network}_pot" if self.pot else network
+
+
+ALL = tuple(
+    Techniques("_".join(word for word, flag in (("skipping", skip), ("pot", pot), ("dram", dram)) if flag) or "none",
+               skipping=skip, pot=pot, dram=dram)
+    for skip, pot, dram in (
+        (False, False, False), (True, False, False), (False, True, False), (False, False, True),
+        (True, True, False), (True, False, True), (False, True, True), (True, True, True),
+    )
+)  # fmt: skip
+"""None, each alone, each pair, all three."""
+
+
+def accuracy_of(
+    machine: HardwareConfig, techniques: Techniques, images: int, overrides: Sequence[str] = ()
+) -> dict[str, float] | None:
+    """Accuracy on a machine whose overrides lower the memory; None where there are no test images.
+
+    Returns
+    -------
+    dict
+        ``accuracy``, that of the network ``accuracy_baseline`` as its file has it, and without flips
+        ``accuracy_clean``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        graph = _network_with_weights(techniques, Path(folder))
+        try:
+            result = simulate(
+                machine, graph, overrides=overrides, accuracy=AccuracyRequest(wanted=True, samples=images)
+            )
+        except InputError as error:
+            if "accuracy cannot be measured" in error.problem:
+                return None
+            raise
+    found = result.accuracy
+    if found is None:
+        return None
+    clean = found.value if found.clean is None else found.clean
+    return {"accuracy": found.value, "accuracy_baseline": found.baseline, "accuracy_clean": clean}
+
+
+def _network_with_weights(techniques: Techniques, folder: Path) -> LayerGraph:
+    """The network whose accuracy is measured; the gated one with every layer, decomposed here where asked for."""
+    if not techniques.skipping:
+        return load_workload(f"{PLAIN}_pot" if techniques.pot else "resnet20_trained")
+    model = folder / f"{GATED}.onnx"
+    onnx.save(build_onnx(load_network(resource_folder("workloads") / "weights" / f"{GATED}.npz")), model)
+    graph = load_workload(model)
+    if not techniques.pot:
+        return graph
+    found = read_weights(model)
+    save_pot_weights(decompose_network(found.arrays, network=found.network, where=model), folder / "pot.npz")
+    document = {"accelsim_workload": 1, "network": str(model), "pot_weights": "pot.npz"}
+    return annotate(document, folder / "gated_pot.yaml", graph)

@@ -1,0 +1,78 @@
+"""Storage of networks whose weights are sparse powers of two and small bases, beside a published table.
+
+::
+
+    kind: pot_storage
+    rows: [{network: vgg19_cifar, sparsity: 0.928, index: group, claimed: 1.08}]
+    measure: worst_error      # as of a table
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from accelsim.config.model import Record
+from accelsim.errors import ConfigError, InputError
+from accelsim.validation.aggregates import Measure, error_of, mean_ratio
+from accelsim.validation.experiment import Breakdown, Experiment, Outcome, Point
+from accelsim.workload.loader import load_workload
+from accelsim.workload.pot.storage import network_storage_at_sparsity
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from accelsim.validation.bench import Bench
+    from accelsim.workload.pot.storage import StorageBits
+
+
+class StorageRow(Record):
+    """A network of the table, in megabytes."""
+
+    network: str
+    sparsity: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the coefficients that are zero."""
+    index: Literal["element", "vector", "group", "code"] = "vector"
+    """What a bit of the index stands for; ``code`` is the accounting of the released code: one for each coefficient,
+    and plain weights left out."""
+    claimed: float
+
+
+class PotStorage(Experiment):
+    """Megabytes at a stated sparsity."""
+
+    kind: Literal["pot_storage"]
+    rows: Annotated[tuple[StorageRow, ...], Field(min_length=1)]
+    measure: Measure = "mean_error"
+
+    def check(self, where: Path) -> None:
+        """Find networks that there are not."""
+        for row in self.rows:
+            try:
+                load_workload(row.network)
+            except InputError as error:
+                raise ConfigError(error.problem, where=where, key="experiment.rows", value=row.network,
+                                  allowed=error.allowed) from None  # fmt: skip
+
+    def conduct(self, bench: Bench) -> Outcome:
+        """Count the bits of every row."""
+        points, shares = [], {}
+        for row in self.rows:
+            bench.note(row.network)
+            index = "element" if row.index == "code" else row.index
+            bits = network_storage_at_sparsity(load_workload(row.network), row.sparsity, index)
+            counted = bits.total_bits - (bits.plain_bits if row.index == "code" else 0)
+            name = f"{row.network} at {row.sparsity:.1%}"
+            points.append(Point(name, counted / 8e6, row.claimed))
+            shares[name] = _shares(bits)
+        breakdown = Breakdown("storage", shares)
+        return Outcome(error_of(points, self.measure), tuple(points), (breakdown,), mean_ratio(points), (), "MB")
+
+
+def _shares(bits: StorageBits) -> dict[str, float]:
+    parts = {
+        "coefficients": bits.coefficient_bits, "index": bits.index_bits, "bases": bits.basis_bits,
+        "plain weights": bits.plain_bits,
+    }  # fmt: skip
+    return {part: count / bits.total_bits for part, count in parts.items()}
