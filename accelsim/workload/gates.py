@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from accelsim.workload.graph import Layer, LayerGraph
 from accelsim.workload.operators import Activation, Concat, Conv, Elementwise, Gemm, Pool, View, Window
-from accelsim.workload.skip import Gate, skippable_blocks
+from accelsim.workload.skippable import skippable_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from accelsim.workload.operators import Operator
+    from accelsim.workload.skip import Gate
 
 GateForm = Literal["rnn", "feedforward"]
 

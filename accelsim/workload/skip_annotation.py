@@ -34,7 +34,8 @@ from accelsim.workload.channel_skip import channel_gate
 from accelsim.workload.decision_trace import RIGHT, load_trace
 from accelsim.workload.exit_trace import load_exits
 from accelsim.workload.gates import with_gates
-from accelsim.workload.skip import Budget, SkipPlan, checked_gate, drawn_decisions, early_exit, skippable_blocks
+from accelsim.workload.skip import Budget, SkipPlan, drawn_decisions
+from accelsim.workload.skippable import checked_gate, early_exit, skippable_blocks
 from accelsim.workload.yaml_records import Name
 
 if TYPE_CHECKING:

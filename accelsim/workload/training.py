@@ -31,7 +31,7 @@ from pydantic import Field, model_validator
 
 from accelsim.config.model import Record
 from accelsim.errors import WorkloadError
-from accelsim.workload.skip import skippable_blocks
+from accelsim.workload.skippable import skippable_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import accelsim
 from accelsim.workload.annotations import Annotations
 from accelsim.workload.gates import with_gates
-from accelsim.workload.skip import SkipPlan, early_exit, skippable_blocks
+from accelsim.workload.skip import SkipPlan
+from accelsim.workload.skippable import early_exit, skippable_blocks
 from accelsim.workload.zoo.builder import NetworkBuilder
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from accelsim.workload.annotations import Annotations
 from accelsim.workload.channel_skip import channel_gate
 from accelsim.workload.decision_trace import DecisionTrace, GatedBlock, save_trace
 from accelsim.workload.loader import load_workload
-from accelsim.workload.skip import SkipPlan, skippable_blocks
+from accelsim.workload.skip import SkipPlan
 from accelsim.workload.skip_annotation import SkipRecord, with_skips
+from accelsim.workload.skippable import skippable_blocks
 from accelsim.workload.zoo.builder import NetworkBuilder
 
 if TYPE_CHECKING:

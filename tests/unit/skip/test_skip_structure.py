@@ -13,7 +13,8 @@ from accelsim.errors import WorkloadError
 from accelsim.workload.decision_trace import DecisionTrace, GatedBlock, save_trace
 from accelsim.workload.gates import with_gates
 from accelsim.workload.loader import load_workload
-from accelsim.workload.skip import Gate, checked_gate, drawn_decisions, skippable_blocks
+from accelsim.workload.skip import Gate, drawn_decisions
+from accelsim.workload.skippable import checked_gate, skippable_blocks
 from accelsim.workload.zoo.resnet import resnet_cifar
 
 if TYPE_CHECKING:
