@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,10 @@ from accelsim.workload.network_file import Network, Node, Structure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
 
 _FUNCTIONS: dict[Callable[..., Any], str] = {
     functional.relu: "relu",
@@ -43,14 +48,51 @@ def fold_network(name: str, dataset: str, model: nn.Module, input_shape: tuple[i
     RunError
         When the model does something that no node of a `Network` stands for.
     """
+    folding = _fold(model, input_shape)
+    structure = Structure(name, dataset, input_shape, tuple(folding.nodes), folding.output, tuple(folding.decisions))
+    return Network(structure, folding.weights, folding.biases)
+
+
+@dataclass(frozen=True, eq=False)
+class FoldedLayer:
+    """A layer with weights, and the normalisation that is folded into them."""
+
+    product: nn.Conv2d | nn.Linear
+    norm: nn.BatchNorm2d | None = None
+
+    @property
+    def factor(self) -> Array | float:
+        """What folding multiplies weights with; in float64, as the variance of a dead channel may be tiny."""
+        if self.norm is None:
+            return 1.0
+        gain, variance = (_doubles(part) for part in (self.norm.weight, self.norm.running_var))
+        factor: Array = (gain / np.sqrt(variance + self.norm.eps))[:, None, None, None]
+        return factor
+
+
+def folded_layers(model: nn.Module, input_shape: tuple[int, int, int] = (3, 32, 32)) -> dict[str, FoldedLayer]:
+    """Layers of a model by the names that `fold_network` gives their weights.
+
+    Raises
+    ------
+    RunError
+        When the model does something that no node of a `Network` stands for.
+    """
+    return _fold(model, input_shape).layers
+
+
+def _fold(model: nn.Module, input_shape: tuple[int, int, int]) -> _Folding:
     model = model.eval()
     folding = _Folding(model)
     graph = fx.Tracer().trace(model)
     shapes = _channel_counts(model, graph, input_shape)
     for node in graph.nodes:
         folding.translate(node, shapes)
-    structure = Structure(name, dataset, input_shape, tuple(folding.nodes), folding.output, tuple(folding.decisions))
-    return Network(structure, folding.weights, folding.biases)
+    return folding
+
+
+def _doubles(tensor: torch.Tensor | None) -> Array:
+    return tensor.detach().cpu().numpy().astype(np.float64)  # type: ignore[union-attr] # norms here have all of them
 
 
 class _Folding:
@@ -58,6 +100,7 @@ class _Folding:
 
     def __init__(self, model: nn.Module) -> None:
         self.nodes: list[Node] = []
+        self.layers: dict[str, FoldedLayer] = {}
         self.weights: dict[str, Any] = {}
         self.biases: dict[str, Any] = {}
         self.output = ""
@@ -101,24 +144,22 @@ class _Folding:
         self, node: fx.Node, op: str, path: str, module: nn.Conv2d | nn.Linear, attributes: dict[str, int]
     ) -> None:
         name = self._readable(path)
-        self.weights[name] = module.weight.detach().cpu().numpy().astype(np.float64)
-        zeros = np.zeros(len(module.weight))
-        self.biases[name] = zeros if module.bias is None else module.bias.detach().cpu().numpy().astype(np.float64)
+        self.layers[name] = FoldedLayer(module)
+        self.weights[name] = _doubles(module.weight)
+        self.biases[name] = np.zeros(len(module.weight)) if module.bias is None else _doubles(module.bias)
         self._add(node, op, [node.args[0]], name, attributes, name)
 
     def _fold_norm(self, node: fx.Node, norm: nn.BatchNorm2d) -> None:
-        """Scale the convolution's weights; done in float64, as the variance of a dead channel may be tiny."""
+        """Scale the weights of the convolution before it."""
         source = node.args[0]
         if not isinstance(source, fx.Node) or len(source.users) != 1 or self._names[source] not in self.weights:
             raise _unsupported(node)
         name = self._names[source]
-        mean, variance, gain, shift = (
-            part.detach().cpu().numpy().astype(np.float64)  # type: ignore[union-attr]
-            for part in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
-        )
-        factor = gain / np.sqrt(variance + norm.eps)
-        self.weights[name] = self.weights[name] * factor[:, None, None, None]
-        self.biases[name] = (self.biases[name] - mean) * factor + shift
+        layer = self.layers[name] = FoldedLayer(self.layers[name].product, norm)
+        factor = layer.factor
+        self.weights[name] = self.weights[name] * factor
+        mean, shift = _doubles(norm.running_mean), _doubles(norm.bias)
+        self.biases[name] = (self.biases[name] - mean) * np.ravel(factor) + shift
         self._names[node] = name
 
     def _function(self, node: fx.Node, shapes: dict[fx.Node, tuple[int, ...]]) -> None:

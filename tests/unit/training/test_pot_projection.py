@@ -18,6 +18,7 @@ from accelsim.training.pot_projection import Projection, retrain, run  # noqa: E
 from accelsim.training.pot_tuning import EncodedModule, nearest_powers, tune  # noqa: E402
 from accelsim.training.structure_module import StructureModule  # noqa: E402
 from accelsim.training.train import Schedule, count_correct, train_network  # noqa: E402
+from accelsim.training.trainable import FoldedTrainable, NormalisedTrainable, zeros_kept  # noqa: E402
 from accelsim.workload.datasets import ImageSet, Normalisation  # noqa: E402
 from accelsim.workload.loader import load_workload  # noqa: E402
 from accelsim.workload.onnx_build import build_onnx  # noqa: E402
@@ -79,11 +80,11 @@ def test_training_makes_up_for_what_decomposition_costs(network: Network) -> Non
     train_network("stripes", module, recipe, data, Schedule(half=False))
     trained = module.network()
     once, _ = HARSH.project(trained)
-    found, pot = retrain(trained, HARSH, data, epochs=4, rate=0.05, schedule=Schedule())
+    found, pot = retrain(FoldedTrainable(trained), HARSH, data, epochs=4, rate=0.05, schedule=Schedule())
     plain, before, after = (count_correct(StructureModule(entry), tests) for entry in (trained, once, found))
     assert before < plain
     assert after > before
-    again, _ = retrain(trained, HARSH, data, epochs=4, rate=0.05, schedule=Schedule())
+    again, _ = retrain(FoldedTrainable(trained), HARSH, data, epochs=4, rate=0.05, schedule=Schedule())
     assert all((again.weights[key] == found.weights[key]).all() for key in found.weights)
     for layer in pot.layers:
         assert np.array_equal(found.weights[layer.name.removesuffix(".weight")], layer.decode())
@@ -114,6 +115,35 @@ def test_tuning_keeps_powers_of_two_and_zeros_and_makes_up_for_more(network: Net
     assert moved > 0
     again, _ = tune(trained, pot, data, epochs=4, rate=0.05, schedule=Schedule(checkpoint=tmp_path / "tuned.pt"))
     assert all((again.weights[key] == tuned.weights[key]).all() for key in tuned.weights)  # taken up from its end
+
+
+def test_training_with_normalisations_projects_what_they_fold_to(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    module = lenet_cifar()
+    data = Batches(stripes(64), PLAIN, 32)
+    recipe = Recipe(lenet_cifar, epochs=1, batch=32, rate=0.05, decay=0.0)
+    train_network("stripes", module, recipe, data, Schedule(half=False))  # moves the statistics
+    structure = fold_network("lenet", "cifar10", module).structure
+    trainable = NormalisedTrainable(module, structure)
+    once, _ = COARSE.project(trainable.network())
+    trainable.put(once.weights)
+    for name, weights in trainable.network().weights.items():
+        assert np.allclose(weights, once.weights[name], rtol=1e-5, atol=1e-7)
+    with zeros_kept(trainable):
+        train_network("stripes", module, recipe, data, Schedule(half=False))
+    after = trainable.network().weights
+    for name, weights in once.weights.items():
+        assert (after[name][weights == 0] == 0).all()
+        assert not np.array_equal(after[name], weights)
+    schedule = Schedule(checkpoint=tmp_path / "turns.pt")
+    found, pot = retrain(trainable, COARSE, data, epochs=2, rate=0.01, schedule=schedule)
+    for layer in pot.layers:
+        assert np.array_equal(found.weights[layer.name.removesuffix(".weight")], layer.decode())
+    other = NormalisedTrainable(lenet_cifar(), structure)
+    resumed, _ = retrain(other, COARSE, data, epochs=2, rate=0.01, schedule=schedule)
+    assert all((resumed.weights[key] == found.weights[key]).all() for key in found.weights)
+    with pytest.raises(InputError, match="belongs to another run"):
+        retrain(other, COARSE, data, epochs=3, rate=0.01, schedule=schedule)
 
 
 def test_a_network_that_is_not_tuned_computes_with_what_decodes(network: Network) -> None:
