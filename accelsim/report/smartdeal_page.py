@@ -124,7 +124,8 @@ def draw_energy(results: Sequence[NetworkResult]) -> Figure:
         for position, component in enumerate(components)
     ]
     return figure(
-        traces, 460, barmode="stack", xaxis={"type": "multicategory", "automargin": True, "tickfont": {"size": 10}},
+        traces, 500, barmode="stack",
+        xaxis={"type": "multicategory", "automargin": True, "tickfont": {"size": 10}, "tickangle": -90},
         yaxis=value_axis("% of DianNao"),
     )  # fmt: skip
 
@@ -158,12 +159,14 @@ def _claims(results: Sequence[NetworkResult], training: Sequence[TrainingResult]
         Column("Here over", "over", text=True),
         Column("Published", "published"),
         Column("Simulated", "simulated"),
+        Column("Reached by", "where", text=True),
     )
     rows = [
         (
             *_CLAIMS[name],
             Cell(f"{entry['published']:.2f}x", entry["published"]),
             "-" if entry["simulated"] is None else Cell(f"{entry['simulated']:.2f}x", entry["simulated"]),
+            entry["where"] or "-",
         )
         for name, entry in summarise(results, training).items()
     ]
@@ -250,6 +253,7 @@ def smartdeal_summary(
             name.replace("_", " "),
             f"{entry['published']:.2f}",
             "-" if entry["simulated"] is None else f"{entry['simulated']:.2f}",
+            entry["where"] or "-",
         )
         for name, entry in summarise(results, training).items()
     ]
@@ -257,5 +261,7 @@ def smartdeal_summary(
     if results:
         parts.append(Text("Energy efficiency / speedup over DianNao"))
         parts.append(fitted_table([("network", True), *((name, False) for name in others)], rows, width))
-    parts.append(fitted_table([("claim", True), ("published", False), ("simulated", False)], claims, width))
+    parts.append(
+        fitted_table([("claim", True), ("published", False), ("simulated", False), ("by", True)], claims, width)
+    )
     return Group(*parts, Text(f"Folder: {folder} (open report.html)", overflow="fold"))

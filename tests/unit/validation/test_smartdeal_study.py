@@ -64,7 +64,9 @@ def test_factors_and_claims_are_those_of_the_results() -> None:
         "energy_efficiency_max": 10.0, "speedup_max": 10.0, "inference_energy_efficiency_max": 2.5,
         "training_storage": 10.0, "training_energy": 3.0,
     }  # fmt: skip
-    assert summarise([], [])["speedup_max"] == {"published": 19.2, "simulated": None}
+    assert claims["speedup_max"]["where"] == "made over SCNN"
+    assert claims["training_energy"]["where"] == _step("sgd", 90.0, 640).network
+    assert summarise([], [])["speedup_max"] == {"published": 19.2, "simulated": None, "where": None}
     assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
 
 
