@@ -16,6 +16,7 @@ from accelsim.workload.zoo.googlenet import googlenet
 from accelsim.workload.zoo.lenet import lenet5
 from accelsim.workload.zoo.mobile import efficientnet_b0, mobilenetv2, squeezenet1_1
 from accelsim.workload.zoo.multi_exit import msdnet, msdnet_cifar, ranet, ranet_cifar
+from accelsim.workload.zoo.radixnet import radixnet
 from accelsim.workload.zoo.resnet import resnet, resnet164_cifar, resnet_cifar
 from accelsim.workload.zoo.tpu import tpu_cnn0, tpu_cnn1, tpu_lstm0, tpu_lstm1, tpu_mlp0, tpu_mlp1
 from accelsim.workload.zoo.vgg import binarynet, vgg, vgg19_cifar
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from accelsim.workload.graph import LayerGraph
 
+_RADIXNET_NEURONS = (1024, 4096, 16384, 65536)
 _CIFAR_DEPTHS = (20, 38, 56, 74, 110)
 
 NETWORKS: dict[str, Callable[[], LayerGraph]] = {
@@ -56,6 +58,9 @@ NETWORKS: dict[str, Callable[[], LayerGraph]] = {
     "msdnet_cifar": msdnet_cifar,
     "ranet": ranet,
     "ranet_cifar": ranet_cifar,
+    **{f"radixnet_{neurons}": partial(radixnet, neurons, 120) for neurons in _RADIXNET_NEURONS},
+    "radixnet_1024_480": partial(radixnet, 1024, 480),
+    "radixnet_1024_1920": partial(radixnet, 1024, 1920),
     "tpu_mlp0": tpu_mlp0,
     "tpu_mlp1": tpu_mlp1,
     "tpu_lstm0": tpu_lstm0,

@@ -1,4 +1,4 @@
-"""Training with feature maps kept at four bits (Chakrabarti and Moseley 2019) against training that keeps them whole."""
+"""Training with feature maps kept at four bits (Chakrabarti and Moseley 2019) against training that keeps them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_four_bits_keep_an_eighth_and_change_no_work() -> None:
     whole, narrow = (training_step(load_workload(f"resnet164_training{suffix}")) for suffix in ("", "_4bit"))
     assert kept_bits(whole) / kept_bits(narrow) == pytest.approx(8, rel=0.01)
     for phase in ("forward", "data_gradient", "weight_gradient"):
-        assert whole.macs(phase) == narrow.macs(phase)  # type: ignore[arg-type]
+        assert whole.macs(phase) == narrow.macs(phase)
     assert whole.state_bits == narrow.state_bits
 
 
