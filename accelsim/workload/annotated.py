@@ -5,6 +5,7 @@
     accelsim_workload: 1
     name: alexnet_pruned              # optional
     network: alexnet                  # a name, or the path of a workload file, counted from this one
+    part: {until: conv3}              # optional; of the layers, see `accelsim.workload.network_part`
     bits: {default: {weight: 1}}      # optional; widths of tensors, see `accelsim.workload.stored_bits`
     members: 4                        # optional; as many such networks that add up their answers
     statistics:                       # optional; of tensors whose values are not known
@@ -42,6 +43,7 @@ from pydantic import Field, model_validator
 from accelsim.config.model import Record, validate
 from accelsim.errors import WorkloadError
 from accelsim.workload.ensemble import ensemble
+from accelsim.workload.network_part import PartRecord, network_part
 from accelsim.workload.operand_data import OperandData, OperandStatistics
 from accelsim.workload.operators import Concat, Conv, Gemm, MatMul, Normalisation, Pool, View
 from accelsim.workload.pot.parameters import Index
@@ -126,6 +128,7 @@ class AnnotatedRecord(Record):
     name: Name | None = None
     description: Annotated[str, Field(min_length=1)] | None = None
     batch: Annotated[int, Field(ge=1)] | None = None
+    part: PartRecord | None = None
     bits: BitsRecord | None = None
     members: Annotated[int, Field(ge=2, le=1_000)] | None = None
     statistics: StatisticsTable = StatisticsTable()
@@ -156,6 +159,8 @@ def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> La
     record = validate(AnnotatedRecord, document, path, WorkloadError)
     if record.batch is not None:
         network = network.with_batch(record.batch)
+    if record.part is not None:
+        network = network_part(network, record.part, path)
     if record.bits is not None:
         network = with_bits(network, record.bits, path)
     if record.members is not None:
