@@ -11,7 +11,9 @@ Three accountings, each from the published material, none fitted:
 No accounting meets all six rows within 3 %. `vector` meets ResNet-50; ResNet-164 comes out 4 to 5 % low, which zeros
 inside kept rows would explain (they need codes, too), and VGG-19 77 to 84 % high: its index cannot have a bit per row,
 for 0.83 MB of index alone is most of the 1.08 MB. `group` meets VGG-19 alone, `code` ResNet-164 alone. Which rows the
-paper indexes how, and how much of VGG-19's sparsity is whole channels without any index, is not public.
+paper indexes how, and how much of VGG-19's sparsity is whole channels without any index, is not public. The residues
+`table - 4 bits per nonzero` are the same in both rows of a network, so what is left does not depend on the sparsity;
+`test_pot_storage_grid.py` tries every combination of what it may consist of.
 """
 
 from __future__ import annotations
