@@ -11,7 +11,7 @@
     variant: both                     # vdd, trcd, both: what is lowered
     reductions: table_3               # or {vdd_v: 0.3, trcd_ps: 5500}; ideal: a tRCD of one cycle
     exponent: 1.0                     # optional: of all components, how energy follows the voltage
-    quantity: energy_saving           # energy_saving, speedup; system_energy_saving: of all energy
+    quantity: energy_saving           # energy_saving, speedup (less 1); system_energy_saving: of all energy
     layers: {ops: [conv]}             # optional
     aggregate: geometric_mean         # of what is left, or of the speedups; max, min, range, or an error
     claimed: {yolov2_tiny int8: 0.417}   # optional: what is published of single cases
@@ -135,14 +135,10 @@ class OperatingPoints(Experiment):
             value: float | tuple[float, float] = self._gain(mean if isinstance(mean, float) else mean[0])
         else:
             value = aggregate(points, self.aggregate)
-        return Outcome(value, tuple(points), breakdowns(seen), ratio_of(points, self.aggregate), (), self._unit)
-
-    @property
-    def _unit(self) -> str:
-        return "x" if self.quantity == "speedup" else "%"
+        return Outcome(value, tuple(points), breakdowns(seen), ratio_of(points, self.aggregate), (), "%")
 
     def _gain(self, left: float) -> float:
-        return 1 / left if self.quantity == "speedup" else 1 - left
+        return 1 / left - 1 if self.quantity == "speedup" else 1 - left
 
     def _base(self, network: str, precision: str) -> RunRecord:
         platform = self._platform

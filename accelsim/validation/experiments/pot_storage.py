@@ -3,7 +3,8 @@
 ::
 
     kind: pot_storage
-    rows: [{network: vgg19_cifar, sparsity: 0.928, index: group, claimed: 1.08}]
+    index: vector             # of rows that do not say: element, vector, group, code
+    rows: [{network: vgg19_cifar, sparsity: 0.928, claimed: 1.08}]
     measure: worst_error      # as of a table
 """
 
@@ -27,15 +28,18 @@ if TYPE_CHECKING:
     from accelsim.workload.pot.storage import StorageBits
 
 
+Accounting = Literal["element", "vector", "group", "code"]
+"""What a bit of the index stands for; ``code`` is the accounting of the released code: one for each coefficient, and
+plain weights left out."""
+
+
 class StorageRow(Record):
     """A network of the table, in megabytes."""
 
     network: str
     sparsity: Annotated[float, Field(ge=0, lt=1)]
     """Share of the coefficients that are zero."""
-    index: Literal["element", "vector", "group", "code"] = "vector"
-    """What a bit of the index stands for; ``code`` is the accounting of the released code: one for each coefficient,
-    and plain weights left out."""
+    index: Accounting | None = None
     claimed: float
 
 
@@ -43,6 +47,7 @@ class PotStorage(Experiment):
     """Megabytes at a stated sparsity."""
 
     kind: Literal["pot_storage"]
+    index: Accounting = "vector"
     rows: Annotated[tuple[StorageRow, ...], Field(min_length=1)]
     measure: Measure = "mean_error"
 
@@ -60,9 +65,10 @@ class PotStorage(Experiment):
         points, shares = [], {}
         for row in self.rows:
             bench.note(row.network)
-            index = "element" if row.index == "code" else row.index
+            accounting = row.index or self.index
+            index = "element" if accounting == "code" else accounting
             bits = network_storage_at_sparsity(load_workload(row.network), row.sparsity, index)
-            counted = bits.total_bits - (bits.plain_bits if row.index == "code" else 0)
+            counted = bits.total_bits - (bits.plain_bits if accounting == "code" else 0)
             name = f"{row.network} at {row.sparsity:.1%}"
             points.append(Point(name, counted / 8e6, row.claimed))
             shares[name] = _shares(bits)

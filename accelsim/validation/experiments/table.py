@@ -8,7 +8,7 @@
     value: run.compute_cycles / 200000        # of the layers of a row; `total` is the run as a whole
     rows:
       - {name: conv1, claimed: 16.5}          # the layer of this name, or
-      - {name: total, claimed: 103.5, layers: ["conv*"], run: {...}, value: ...}
+      - {name: total, claimed: 103.5, layers: ["conv*"], ops: [conv], run: {...}, value: ...}
     unit: ms                                  # optional: of the rows
     only: [conv1]                             # optional: rows that count
     measure: mean_error                       # mean_error, worst_error: shares of the published figures
@@ -48,6 +48,8 @@ class Row(Record):
     claimed: float
     layers: tuple[str, ...] | None = None
     """Patterns of names of the layers that count; the layer of the row's name where left out."""
+    ops: tuple[str, ...] = ()
+    """Operators that count, among those layers."""
     run: RunRecord = RunRecord()
     value: str | None = None
 
@@ -98,7 +100,7 @@ class PublishedTable(Experiment):
             if self.only is not None and row.name not in self.only:
                 continue
             figures = bench.figures(self.run_of(row))
-            chosen = figures.of_layers((row.name,) if row.layers is None else row.layers)
+            chosen = figures.of_layers((row.name,) if row.layers is None else row.layers, row.ops)
             if not chosen:
                 raise ConfigError("chooses no layer", where=bench.where, key="experiment.rows", value=row.name)
             sides = {"run": chosen, "total": figures.totals}

@@ -10,8 +10,9 @@
     value: boosted.rate / plain.rate
 
 A search has the keys hardware, workload, set, images, fine_images, modules, error_model, drop, correction, fine.
-Figures: ``rate`` (highest tolerable one), ``baseline``, ``clean``, ``target`` (accuracies); with ``fine: true`` the
-tensors are mapped to the partitions of the machine, and ``mapped_loss``, ``mapped_accuracy`` and ``mapped_saving`` say
+Figures: ``rate`` (highest tolerable one), ``baseline``, ``clean``, ``target`` (accuracies); with ``fine: true``
+``highest`` is the rate of the tensor that tolerates most, tensors are mapped to the partitions of the machine, and
+``mapped_loss``, ``mapped_accuracy`` and ``mapped_saving`` say
 what accuracy that costs and what share of the DRAM's energy it saves over memory at the datasheet's operating point.
 """
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from accelsim.validation.bench import Bench
 
-_FIGURES = ("rate", "baseline", "clean", "target", "mapped_loss", "mapped_accuracy", "mapped_saving")
+_FIGURES = ("rate", "baseline", "clean", "target", "mapped_loss", "mapped_accuracy", "mapped_saving", "highest")
 _Count = Annotated[int, Field(ge=1)]
 
 
@@ -138,6 +139,7 @@ class Tolerance(Experiment):
         }  # fmt: skip
         if not search.fine:
             return figures
+        figures["highest"] = max((tensor.rate for tensor in found.tensors), default=0.0)
         overrides = [f"mapping.partitions={json.dumps(found.overlay()['mapping']['partitions'])}"]
         request = AccuracyRequest(
             wanted=True, samples=search.request.images, seeds=search.request.modules,
