@@ -1,8 +1,10 @@
 """The row-stationary array against what the Eyeriss chip was measured at.
 
-Measured figures: Chen et al., "Eyeriss", JSSC 2017, AlexNet's convolutions at a batch of 4, 200 MHz, link of 60 MHz.
-Power and zeros are recalled, the split of the power as well. No figure of the preset is fitted to this table; see the
-sources in ``hw_configs/accelerators/eyeriss.yaml``. The mapping is the mapper's own.
+Measured figures: Chen et al., "Eyeriss", JSSC 2017, the convolutions of AlexNet (four images) and VGG-16 (three) at
+200 MHz, link of 60 MHz. AlexNet's power and zeros are recalled, the split of the power as well; so is all of VGG-16's.
+Layouts are found by the preset's rule (`pe_array.pass_rule`). Two of its limits are fitted, to VGG-16's latencies and
+active elements, so what is held against AlexNet's table is independent of any fit, and what is held against VGG-16's is
+not: of that the latencies tell how well one rule explains thirteen layers, the traffic checks it.
 """
 
 from __future__ import annotations
@@ -80,10 +82,10 @@ def test_processing_latency_of_each_layer_is_within_8_percent(name: str) -> None
 
 
 def test_processing_latency_is_within_5_percent_on_average() -> None:
-    """-4.5, -3.3, -2.5, -0.5, +6.2 %."""
+    """-3.2, -3.3, -2.5, -0.5, +6.2 %."""
     found = deviations()
     assert sum(map(abs, found.values())) / len(found) <= 0.05
-    expected = {"conv1": 15.75, "conv2": 37.92, "conv3": 21.25, "conv4": 15.92, "conv5": 10.62}
+    expected = {"conv1": 15.97, "conv2": 37.92, "conv3": 21.25, "conv4": 15.92, "conv5": 10.62}
     assert {name: processing_ms(name) for name in TABLE} == pytest.approx(expected, rel=0.002)
 
 
@@ -93,7 +95,7 @@ def test_as_many_elements_work_as_on_the_chip(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAPER_LAYOUTS)
-def test_mapper_finds_the_layout_of_the_paper(name: str) -> None:
+def test_rule_finds_the_layout_of_the_paper(name: str) -> None:
     layout = layers()[name].mapping["pass"]
     assert isinstance(layout, dict)
     assert {letter: layout[letter] for letter in "epqrt"} == PAPER_LAYOUTS[name]
@@ -169,9 +171,71 @@ def test_row_stationary_takes_less_energy_than_systolic_arrays_of_as_many_elemen
     assert 1.4 <= energies[1] / energies[0] <= 2.5
 
 
-@pytest.mark.slow
-def test_layouts_given_for_vgg16_fit_and_use_as_many_elements_as_the_chip() -> None:
-    """Active elements of the chip on VGG-16 (recalled): 156 where rows are 56 and more pixels, 168 below."""
-    result = simulate("eyeriss_vgg16", "vgg16", batch=3)
-    active = [layer.mapping["active_elements"] for layer in result.layer_results if layer.op == "conv"]
-    assert active == [156] * 7 + [168] * 6
+UNFITTED = ["pe_array.pass_rule.ifmap_banks=25", "pe_array.pass_rule.least_use=0"]
+
+
+def test_layouts_of_alexnet_owe_nothing_to_what_was_fitted() -> None:
+    unfitted = simulate("eyeriss", "alexnet_eyeriss", overrides=UNFITTED, fidelity="estimate")
+    for layer in unfitted.layer_results:
+        if layer.name in TABLE:
+            assert layer.mapping["pass"] == layers()[layer.name].mapping["pass"]
+            assert layer.compute_cycles == layers()[layer.name].compute_cycles
+
+
+VGG16_TABLE = {
+    "conv1_1": Measured(76.2, 38.0, 247, 156, 112.6, 15.4),
+    "conv1_2": Measured(910.3, 810.6, 218, 156, 2402.8, 54.0),
+    "conv2_1": Measured(470.3, 405.3, 242, 156, 1201.4, 33.4),
+    "conv2_2": Measured(894.3, 810.8, 231, 156, 2402.8, 48.5),
+    "conv3_1": Measured(241.1, 204.0, 254, 156, 607.4, 20.2),
+    "conv3_2": Measured(460.9, 408.1, 235, 156, 1214.8, 32.2),
+    "conv3_3": Measured(457.7, 408.1, 233, 156, 1214.8, 30.8),
+    "conv4_1": Measured(135.8, 105.1, 278, 168, 321.8, 17.8),
+    "conv4_2": Measured(254.8, 210.0, 261, 168, 643.7, 28.6),
+    "conv4_3": Measured(246.3, 210.0, 240, 168, 643.7, 22.8),
+    "conv5_1": Measured(54.3, 48.3, 258, 168, 90.0, 6.3),
+    "conv5_2": Measured(53.7, 48.5, 236, 168, 90.0, 5.7),
+    "conv5_3": Measured(53.7, 48.5, 230, 168, 90.0, 5.6),
+}
+"""VGG-16, recalled."""
+
+VGG16_DRAM_FAR = {"conv1_2": 1.57, "conv4_2": 1.25, "conv4_3": 1.45}
+"""Simulated over recalled DRAM traffic where it is not within 15 %: the chip seems to cut the rows of conv1_2 in two,
+and to fetch the weights of conv4 once an image."""
+
+
+@cache
+def vgg16_layers() -> dict[str, LayerResult]:
+    result = simulate("eyeriss", "vgg16_eyeriss")
+    return {layer.name: layer for layer in result.layer_results if layer.name in VGG16_TABLE}
+
+
+def test_one_rule_explains_the_latencies_of_vgg16() -> None:
+    """-3.8 % twice, -3.1 % twice, -0.8 % three times, +6.2 % three times, -3.2 to -3.6 % three times."""
+    found = [
+        vgg16_layers()[name].compute_cycles / CYCLES_PER_MS / row.processing_ms for name, row in VGG16_TABLE.items()
+    ]
+    assert max(abs(ratio - 1) for ratio in found) <= 0.08
+    assert sum(abs(ratio - 1) for ratio in found) / len(found) <= 0.04
+
+
+def test_as_many_elements_work_on_vgg16_as_on_the_chip() -> None:
+    active = {name: layer.mapping["active_elements"] for name, layer in vgg16_layers().items()}
+    assert active == {name: row.active for name, row in VGG16_TABLE.items()}
+
+
+@pytest.mark.parametrize("name", VGG16_TABLE)
+def test_traffic_of_vgg16_is_near_the_chip(name: str) -> None:
+    """That of the buffer within 7 %, which nothing was fitted to; that of the DRAM within 15 % but for three layers."""
+    layer, row = vgg16_layers()[name], VGG16_TABLE[name]
+    words = layer.mapping["words"]
+    assert isinstance(words, dict)
+    assert (words["ifmap"] + 2 * words["psum"]) * BYTES_PER_WORD / 1e6 == pytest.approx(row.buffer_mb, rel=0.07)
+    ratio = (layer.dram_read_bytes + layer.dram_write_bytes) / 1e6 / row.dram_mb
+    assert ratio == pytest.approx(VGG16_DRAM_FAR.get(name, 1.0), rel=0.01 if name in VGG16_DRAM_FAR else 0.15)
+
+
+def test_total_latency_of_vgg16_is_near_the_chip() -> None:
+    """4351 ms with what the link takes, 4309.5 on the chip."""
+    total = sum(layer.total_cycles for layer in vgg16_layers().values()) / CYCLES_PER_MS
+    assert total == pytest.approx(sum(row.total_ms for row in VGG16_TABLE.values()), rel=0.03)

@@ -26,11 +26,14 @@ from pydantic import Field
 
 from accelsim.config.model import Record
 from accelsim.config.pe_array import PeArrayConfig
-from accelsim.errors import MappingError
+from accelsim.errors import ConfigError, MappingError
 from accelsim.hardware.pe_array.row_stationary_coding import coded_share
 from accelsim.hardware.pe_array.row_stationary_costs import RowStationaryCosts
 from accelsim.hardware.pe_array.row_stationary_layer import RowGeometry
+from accelsim.hardware.pe_array.row_stationary_rule import BankedBuffers, ruled_layout
 from accelsim.mapping.array_costs import PLAIN, StoredForm
+from accelsim.units import BITS_PER_BYTE, BYTES_PER_KIB
+from accelsim.workload.operators import Conv
 
 if TYPE_CHECKING:
     from accelsim.config.schema import HardwareConfig
@@ -57,6 +60,17 @@ class PassConfig(Record):
     """PE sets that work on other filters."""
 
 
+class PassRuleConfig(Record):
+    """How convolutions are laid out where no layout was given: see `row_stationary_rule`."""
+
+    bank_kib: float = Field(gt=0, le=2**20)
+    """Size of a bank of the buffer of feature maps and sums; a bank holds either of them."""
+    ifmap_banks: int = Field(ge=1)
+    """Banks that the inputs of an image take in a pass of several channels."""
+    least_use: float = Field(ge=0, le=1)
+    """Share of the most elements that any layout uses, which a layout has to use."""
+
+
 class RowStationaryConfig(PeArrayConfig):
     """Elements with scratchpads of their own, fed by multicast networks."""
 
@@ -81,6 +95,8 @@ class RowStationaryConfig(PeArrayConfig):
     """How feature maps are stored in DRAM."""
     passes: dict[str, PassConfig] = Field(default_factory=dict)
     """Layouts given by hand, by layer name; names that a network does not have are passed over."""
+    pass_rule: PassRuleConfig | None = None
+    """Lays out the other convolutions; where there is none the mapper looks for the quickest layouts."""
 
     @property
     def elements(self) -> int:
@@ -88,8 +104,34 @@ class RowStationaryConfig(PeArrayConfig):
         return self.rows * self.cols
 
     def build(self, hardware: HardwareConfig) -> RowStationary:
-        """Build the array."""
-        return RowStationary(self, hardware.name)
+        """Build the array.
+
+        Raises
+        ------
+        ConfigError
+            When layouts are to be found by a rule for banks, and feature maps and sums share no buffer.
+        """
+        return RowStationary(self, hardware.name, self._banked_buffers(hardware))
+
+    def _banked_buffers(self, hardware: HardwareConfig) -> BankedBuffers | None:
+        rule = self.pass_rule
+        if rule is None:
+            return None
+        owner = hardware.buffer_of("psum")
+        if hardware.buffer_of("ifmap") != owner:
+            raise ConfigError(
+                "lays maps and sums out in the banks of one buffer, but they have two",
+                where=hardware.name,
+                key="pe_array.pass_rule",
+            )
+        maps, filters = hardware.sram[owner], hardware.sram[hardware.buffer_of("weight")]
+        return BankedBuffers(
+            banks=int(maps.capacity_kib / maps.tiles_in_flight / rule.bank_kib),
+            bank_bits=int(rule.bank_kib * BYTES_PER_KIB) * BITS_PER_BYTE,
+            ifmap_banks=rule.ifmap_banks,
+            filter_bits=filters.capacity_bytes * BITS_PER_BYTE // filters.tiles_in_flight,
+            least_use=rule.least_use,
+        )
 
 
 @dataclass(frozen=True)
@@ -102,10 +144,13 @@ class RowStationary:
         Its size, spads and networks.
     hardware
         Name of the machine, for messages.
+    buffers
+        Room for the layouts of convolutions that are found by a rule; None where the mapper looks for them.
     """
 
     config: RowStationaryConfig
     hardware: str
+    buffers: BankedBuffers | None = None
     reassigns_channels: ClassVar[bool] = True
 
     def costs(self, layer: ArrayLayer) -> RowStationaryCosts:
@@ -119,13 +164,19 @@ class RowStationary:
         config = self.config
         given = config.passes.get(layer.name)
         geometry = RowGeometry.of_layer(layer, (config.rows, config.cols))
+        spads = (config.filter_spad_words, config.ifmap_spad_words, config.psum_spad_words)
+        layout = None
         if given is not None:
             self._check_given(layer.name, given, geometry)
+            layout = (given.n, given.m, given.e, given.p, given.q, given.r, given.t)
+        elif self.buffers is not None and isinstance(layer.operator, Conv):
+            bits = (layer.ifmap_bits, layer.weight_bits, layer.psum_bits)
+            layout = ruled_layout(geometry, layer.dims, spads, bits, self.buffers)
         return RowStationaryCosts(
             array=(config.rows, config.cols),
-            spads=(config.filter_spad_words, config.ifmap_spad_words, config.psum_spad_words),
+            spads=spads,
             rates=(config.filter_words_per_cycle, config.ifmap_words_per_cycle, config.psum_words_per_cycle),
-            given=None if given is None else (given.n, given.m, given.e, given.p, given.q, given.r, given.t),
+            given=layout,
             geometry=geometry,
             dims=layer.dims,
             bits=(layer.ifmap_bits, layer.weight_bits, layer.ofmap_bits, layer.psum_bits),

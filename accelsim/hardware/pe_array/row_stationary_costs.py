@@ -11,7 +11,7 @@ from accelsim.hardware.pe_array.dense import PlainCosts
 from accelsim.hardware.pe_array.row_stationary_account_kernel import WORK_DTYPE, account
 from accelsim.hardware.pe_array.row_stationary_kernel import GEOMETRY_DTYPE, SHAPE_DTYPE, estimate
 from accelsim.hardware.pe_array.row_stationary_layer import even_shares, nonzero_macs
-from accelsim.mapping.array_costs import ArrayWork
+from accelsim.mapping.array_costs import PLAIN, ArrayWork, StoredForm
 from accelsim.mapping.dataflow import DIMS
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class RowStationaryCosts(PlainCosts):
     rates
         Words per cycle of filter, ifmap and psum network.
     given
-        n, m, e, p, q, r, t where the layout was given.
+        n, m, e, p, q, r, t where the layout was given by hand or by a rule.
     geometry
         Rows, columns and window.
     dims
@@ -66,6 +66,14 @@ class RowStationaryCosts(PlainCosts):
     def completes_sums(self) -> bool:
         """Sums over channels go through the buffer between passes."""
         return False
+
+    @property
+    def weight_form(self) -> StoredForm:
+        """Stored as they are; of a block whose sums stay on chip the buffer holds the weights of one pass."""
+        if self.given is None:
+            return PLAIN
+        _, m, _, p, _, _, t = self.given
+        return StoredForm(buffer_share=min(p * t / m, 1.0)) if m < self.dims.n else PLAIN
 
     def block_sizes(self, dim: Dim) -> Sequence[int] | None:
         """Strips of rows that use the array well, even shares of the filters and channels; smaller ones to fit."""
