@@ -68,6 +68,10 @@ def decompose(
             metavar="P|NAME=P", help="Zero this fraction of the weakest vectors of each group of 32 filters beforehand."
         ),
     ] = None,
+    channels: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=C,C,...", help="Zero these input channels of an array beforehand, from 0 on."),
+    ] = None,
     index: Annotated[
         Literal["element", "vector", "group"], typer.Option(help="What a bit of the index stands for.")
     ] = "element",
@@ -75,7 +79,12 @@ def decompose(
     as_json: Json = False,
 ) -> None:
     """Decompose weights into sparse powers of two and small bases; show error, sparsity and storage."""
-    from accelsim.report.decomposition import decomposition_record, decomposition_summary, parse_sparsity
+    from accelsim.report.decomposition import (
+        decomposition_record,
+        decomposition_summary,
+        parse_channels,
+        parse_sparsity,
+    )
     from accelsim.report.progress import StageProgress
     from accelsim.report.run_folder import check_writable
     from accelsim.workload.pot.decompose import decompose_network
@@ -87,6 +96,7 @@ def decompose(
         check_writable(out, folder=False)
     parameters = PotParameters(theta=theta, index=index, scale_columns=scale_columns)
     overall, by_name = parse_sparsity(sparsity or ())
+    pruned = parse_channels(channels or ())
     found = read_weights(source)
     with StageProgress() as progress:
         weights = decompose_network(
@@ -96,6 +106,7 @@ def decompose(
             where=source,
             vector_sparsity=overall,
             layer_sparsity=by_name,
+            pruned_channels=pruned,
             progress=progress.update,
         )
     if out is not None:

@@ -52,6 +52,25 @@ def parse_sparsity(texts: Sequence[str]) -> tuple[float, dict[str, float]]:
     return overall, by_name
 
 
+def parse_channels(texts: Sequence[str]) -> dict[str, list[int]]:
+    """Read ``--channels`` options: ``NAME=0,4,7`` names input channels of a weight array.
+
+    Raises
+    ------
+    InputError
+        When a text is anything else.
+    """
+    by_name: dict[str, list[int]] = {}
+    for text in texts:
+        name, _, numbers = text.rpartition("=")
+        parts = numbers.split(",")
+        if not name or not all(part.isdecimal() for part in parts):
+            allowed = "NAME= and channels from 0 on, commas between them"
+            raise InputError("not accepted", where="--channels", value=text, allowed=allowed)
+        by_name.setdefault(name, []).extend(map(int, parts))
+    return by_name
+
+
 def decomposition_record(weights: PotWeights, left_out: Mapping[str, str]) -> dict[str, Any]:
     """Plain data of decomposed weights: one record per weight array and their totals.
 

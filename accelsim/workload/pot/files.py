@@ -198,6 +198,8 @@ def load_arrays(path: Path) -> Arrays:
         raise WorkloadError(f"cannot be read: {problem.strerror}", where=path) from None
     except _DAMAGE as problem:
         reason = " ".join(str(problem).split()) or type(problem).__name__
+        if "pickle" in reason:  # NumPy's advice how to load it nevertheless is not for here
+            reason = "it holds objects, or something else entirely"
         raise WorkloadError(f"is no npz archive of plain arrays, or a damaged one ({reason})", where=path) from None
 
 

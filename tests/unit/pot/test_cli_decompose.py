@@ -286,3 +286,31 @@ def test_wrong_input_is_told_in_one_line(
     assert captured.out == ""
     assert captured.err.startswith(f"accelsim: error: {message}")
     assert captured.err.count("\n") == 1
+
+
+def test_channels_are_zeroed_beforehand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--channels", "conv1.weight=1", "--channels", "conv1.weight=2", "-o", "pruned.npz"]
+    assert run_command(["decompose", "net.npz", *options, "--json"]) == 0
+    capsys.readouterr()
+    (layer,) = (layer for layer in load_pot_weights(folder / "pruned.npz").layers if layer.name == "conv1.weight")
+    decoded = layer.decode()
+    assert not decoded[:, 1:].any()
+    assert decoded[:, 0].any()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("conv1.weight=", "--channels: 'conv1.weight=': not accepted; allowed: NAME= and channels from 0 on"),
+        ("1,2", "--channels: '1,2': not accepted"),
+        ("conv1.weight=-1", "--channels: 'conv1.weight=-1': not accepted"),
+        ("conv1.weight=3", "net.npz: conv1.weight: cannot prune channels"),
+        ("absent=0", "net.npz: absent: pruned_channels names a weight array that does not exist"),
+    ],
+)
+def test_channels_that_do_not_exist_are_told(
+    folder: Path, capsys: pytest.CaptureFixture[str], option: str, message: str
+) -> None:
+    assert folder.exists()
+    assert run_command(["decompose", "net.npz", "--channels", option]) == 2
+    assert message in capsys.readouterr().err

@@ -246,5 +246,6 @@ def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
         ("text.npz", "is no npz archive of plain arrays, or a damaged one"),
         ("empty.npz", "is no npz archive of plain arrays, or a damaged one"),
     ):
-        with pytest.raises(WorkloadError, match=message):
+        with pytest.raises(WorkloadError, match=message) as told:
             load_pot_weights(tmp_path / name)
+        assert "pickle=" not in str(told.value), "no advice how to load it nevertheless"
