@@ -8,15 +8,18 @@ from rich.console import Group
 from rich.text import Text
 
 from accelsim.report.claims_figures import shown_claimed, shown_range, shown_ratio
+from accelsim.report.labels import printable
 from accelsim.report.tables import fitted_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from accelsim.report.claims_command import ClaimsRun
+    from accelsim.report.claims_command import ClaimsRun, Judged
 
 _HEADINGS = [("claim", True), ("claimed", False), ("simulated", False), ("ratio", False), ("verdict", True)]
 _STYLES = {"reproduced": "green", "partly": "yellow", "not reproduced": "red", "not testable": "dim"}
+_EXPLAINED = 12
+"""Claims up to which the terminal says why; the page does of all."""
 
 
 def claims_summary(done: ClaimsRun, width: int) -> RenderableType:
@@ -32,13 +35,21 @@ def claims_summary(done: ClaimsRun, width: int) -> RenderableType:
         for entry in done.judged
     ]
     parts: list[RenderableType] = [fitted_table(_HEADINGS, rows, width), Text()]
-    for entry in done.judged:
-        parts.append(Text.assemble((entry.claim.id, "bold"), f" {entry.claim.metric.name}: {entry.claim.says}"))
-        parts.append(Text(f"  {entry.verdict}", style=_STYLES[entry.verdict]))
-        parts += [Text(f"  {sentence}", overflow="fold") for sentence in entry.why]
-        parts.append(Text())
+    if len(done.judged) <= _EXPLAINED:
+        for entry in done.judged:
+            parts += _explained(entry)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in done.document["verdicts"].items() if count)
     size = "reduced experiments" if done.reduced else "full experiments"
     parts.append(Text(f"{len(done.judged)} claims ({size}): {counts}.", style="bold"))
-    parts.append(Text(f"Folder: {done.folder} (open claims.html)", overflow="fold"))
+    why = "" if len(done.judged) <= _EXPLAINED else "; `accelsim claims ID` says why"
+    parts.append(Text(f"Folder: {done.folder} (open claims.html{why})", overflow="fold"))
     return Group(*parts)
+
+
+def _explained(entry: Judged) -> list[RenderableType]:
+    lines: list[RenderableType] = [
+        Text.assemble((entry.claim.id, "bold"), f": {printable(entry.claim.says)}", overflow="fold"),
+        Text.assemble("  ", (entry.verdict, _STYLES[entry.verdict]), f", {printable(entry.claim.metric.name)}"),
+    ]
+    lines += [Text(f"  {printable(sentence)}", overflow="fold") for sentence in entry.why]
+    return [*lines, Text()]

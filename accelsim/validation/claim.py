@@ -20,6 +20,7 @@
         size: reduced                  # optional: sweep the reduced experiment, where the whole one takes too long
     unknowable: [Which images were used.]
     not_testable: Why not.             # optional; a claim without an experiment or a published figure needs it
+    headline: true                     # optional: one of the few that stand for the rest
 
 `accelsim.validation.experiments` lists the kinds of experiments with their keys. A key `set` of an experiment, or of a
 run in it, changes the machines: ``{dram.channels: 2}``.
@@ -165,6 +166,7 @@ class Claim(Record):
     assumptions: tuple[AssumptionRecord, ...] = ()
     unknowable: tuple[_Text, ...] = ()
     not_testable: _Text | None = None
+    headline: bool = False
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

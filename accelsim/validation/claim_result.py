@@ -64,8 +64,8 @@ class ClaimResult:
         Why it could not be tested, where that has shown on the way.
     error
         What went wrong, where something did.
-    wall_s
-        Time it took.
+    cpu_s
+        Processor time it took, less what other claims had simulated before.
     """
 
     id: str
@@ -75,7 +75,7 @@ class ClaimResult:
     sweeps: tuple[Sweep, ...] = ()
     reason: str | None = None
     error: str | None = None
-    wall_s: float = 0.0
+    cpu_s: float = 0.0
 
     @property
     def value(self) -> Value | None:

@@ -41,12 +41,12 @@ def run_claim(claim: ClaimFile, bench: Bench, *, reduced: bool) -> ClaimResult:
 
     What goes wrong becomes part of the result: other claims are not to suffer for it.
     """
-    begin, key = time.perf_counter(), claim_key(claim)
+    begin, key = time.process_time(), claim_key(claim)
 
     def result(outcome: Outcome | None = None, sweeps: tuple[Sweep, ...] = (), **why: str) -> ClaimResult:
         return ClaimResult(
             claim.claim.id, reduced, key, outcome, sweeps, why.get("reason"), why.get("error"),
-            round(time.perf_counter() - begin, 2),
+            round(time.process_time() - begin, 2),
         )  # fmt: skip
 
     if claim.claim.experiment is None:

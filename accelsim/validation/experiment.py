@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from accelsim.config.model import Record
 from accelsim.errors import ConfigError
@@ -40,6 +40,9 @@ _registered: dict[str, type[Experiment]] = {}
 
 class Experiment(Record):
     """What is run to try a claim; each kind adds its own keys."""
+
+    noise: ClassVar[float] = 1e-6
+    """Share by which two runs may differ on different machines: the simulator is exact, floating-point sums are not."""
 
     kind: str
 

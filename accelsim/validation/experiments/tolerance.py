@@ -19,7 +19,7 @@ what accuracy that costs and what share of the DRAM's energy it saves over memor
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -72,6 +72,9 @@ class SearchRecord(Record):
 
 class Tolerance(Experiment):
     """An expression over what searches find."""
+
+    noise: ClassVar[float] = 0.3
+    """A search ends at another rate when one image more is right, which depends on how a processor rounds."""
 
     kind: Literal["tolerance"]
     all: SearchRecord = SearchRecord()
