@@ -32,6 +32,7 @@ BUILT_IN = {
     "smartexchange": f"{_PLACE}.smartexchange:SmartExchange",
     "table": f"{_PLACE}.table:PublishedTable",
     "tolerance": f"{_PLACE}.tolerance:Tolerance",
+    "weight_storage": f"{_PLACE}.weight_storage:WeightStorage",
 }
 """Kinds that ship with accelsim, with the place of their records."""
 
