@@ -55,6 +55,26 @@ def stripes(count: int) -> ImageSet:
     return ImageSet("cifar10", images, labels)
 
 
+@pytest.fixture(scope="module")
+def data() -> Batches:
+    """Images to train on."""
+    return Batches(stripes(320), PLAIN, 32)
+
+
+@pytest.fixture(scope="module")
+def trained(network: Network, data: Batches) -> Network:
+    """The network, trained with ordinary weights."""
+    module = StructureModule(network)
+    recipe = Recipe(lenet_cifar, epochs=8, batch=32, rate=0.05, decay=0.0)
+    train_network("stripes", module, recipe, data, Schedule(half=False))
+    return module.network()
+
+
+def right(network: Network) -> int:
+    """Images of those trained on that a network gets right."""
+    return count_correct(StructureModule(network), Batches(stripes(320), PLAIN, 160))
+
+
 def test_a_projected_network_has_the_decoded_weights(network: Network, tmp_path: Path) -> None:
     found, pot = COARSE.project(network)
     save_pot_weights(pot, tmp_path / "pot.npz")
@@ -72,16 +92,10 @@ def test_arrays_have_the_names_of_the_graph_that_is_written(network: Network, tm
     assert len(pot.for_graph(load_workload(tmp_path / "found.onnx"))) == len(network.weights)
 
 
-def test_training_makes_up_for_what_decomposition_costs(network: Network) -> None:
-    images = stripes(320)
-    data, tests = Batches(images, PLAIN, 32), Batches(images, PLAIN, 160)
-    module = StructureModule(network)
-    recipe = Recipe(lenet_cifar, epochs=8, batch=32, rate=0.05, decay=0.0)
-    train_network("stripes", module, recipe, data, Schedule(half=False))
-    trained = module.network()
+def test_training_makes_up_for_what_decomposition_costs(trained: Network, data: Batches) -> None:
     once, _ = HARSH.project(trained)
     found, pot = retrain(FoldedTrainable(trained), HARSH, data, epochs=4, rate=0.05, schedule=Schedule())
-    plain, before, after = (count_correct(StructureModule(entry), tests) for entry in (trained, once, found))
+    plain, before, after = (right(entry) for entry in (trained, once, found))
     assert before < plain
     assert after > before
     again, _ = retrain(FoldedTrainable(trained), HARSH, data, epochs=4, rate=0.05, schedule=Schedule())
@@ -90,16 +104,12 @@ def test_training_makes_up_for_what_decomposition_costs(network: Network) -> Non
         assert np.array_equal(found.weights[layer.name.removesuffix(".weight")], layer.decode())
 
 
-def test_tuning_keeps_powers_of_two_and_zeros_and_makes_up_for_more(network: Network, tmp_path: Path) -> None:
-    images = stripes(320)
-    data, tests = Batches(images, PLAIN, 32), Batches(images, PLAIN, 160)
-    module = StructureModule(network)
-    recipe = Recipe(lenet_cifar, epochs=8, batch=32, rate=0.05, decay=0.0)
-    train_network("stripes", module, recipe, data, Schedule(half=False))
-    trained = module.network()
+def test_tuning_keeps_powers_of_two_and_zeros_and_makes_up_for_more(
+    trained: Network, data: Batches, tmp_path: Path
+) -> None:
     once, pot = HARSH.project(trained)
     tuned, found = tune(trained, pot, data, epochs=4, rate=0.05, schedule=Schedule(checkpoint=tmp_path / "tuned.pt"))
-    assert count_correct(StructureModule(tuned), tests) > count_correct(StructureModule(once), tests)
+    assert right(tuned) > right(once)
     save_pot_weights(found, tmp_path / "pot.npz")
     stored = {layer.name: layer for layer in load_pot_weights(tmp_path / "pot.npz").layers}
     moved = 0
