@@ -23,7 +23,7 @@ from accelsim.config.pe_array import PeArrayConfig
 from accelsim.hardware.pe_array.cambricon_x_expectation import Picking, expected_slowest, stored_share
 from accelsim.hardware.pe_array.cambricon_x_kernel import CYCLES, NONZERO, STORED, filter_costs, slowest_element
 from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
-from accelsim.hardware.pe_array.diannao import window_taps
+from accelsim.hardware.pe_array.diannao import LATCH_BIT, window_taps
 from accelsim.hardware.pe_array.operand_memo import once_per_tensor
 from accelsim.mapping.array_costs import PLAIN, StoredForm
 from accelsim.mapping.dataflow import DIMS
@@ -238,8 +238,9 @@ class CambriconXCosts(DenseCosts):
             macs=macs,
             efficiency=efficiency,
             read_bits=plain.read_bits | {"ifmap": self._inputs_read(blocks) * layer.ifmap_bits, "weight": weight_bits},
-            register_file_bits=2 * (product_bits + int(busy.sum()) * layer.psum_bits),
-            operations={"select_activation": picked} if self.indexed else {},
+            register_file_bits=0,
+            operations={LATCH_BIT: 2 * (product_bits + int(busy.sum()) * layer.psum_bits)}
+            | ({"select_activation": picked} if self.indexed else {}),
             busy_cycles=busy[:, None],
             description={
                 "weights": "indexed" if self.indexed else "plain",

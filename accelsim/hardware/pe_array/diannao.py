@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from accelsim.mapping.blocks import BlockSequence
 
 
+LATCH_BIT = "latch_bit"
+"""Operation that the energy table prices: a bit that is written to, or read from, a register between two stages."""
+
+
 class DianNaoConfig(PeArrayConfig):
     """A neural functional unit of three stages: multipliers, adder trees, functions."""
 
@@ -99,7 +103,8 @@ class DianNaoCosts(DenseCosts):
             efficiency=efficiency,
             read_bits=plain.read_bits
             | {"ifmap": inputs_read * layer.ifmap_bits, "weight": layer.dims.macs * layer.weight_bits},
-            register_file_bits=2 * (layer.dims.macs * product_bits + sums_added * layer.psum_bits),
+            register_file_bits=0,
+            operations={LATCH_BIT: 2 * (layer.dims.macs * product_bits + sums_added * layer.psum_bits)},
             busy_cycles=self._busy_cycles(blocks),
         )
 
