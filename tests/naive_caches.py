@@ -74,3 +74,16 @@ class NaiveCache:
             self.dirty.add(line)
         else:
             self._take(line, dirty=True)
+
+
+def reuse_distances(lines: list[int]) -> list[int]:
+    """Different lines used since the last use of the same line, per access; -1 for a first use.
+
+    A fully associative LRU cache of n lines hits exactly where the distance is below n (Mattson et al., 1970).
+    """
+    last: dict[int, int] = {}
+    distances = []
+    for place, line in enumerate(lines):
+        distances.append(len(set(lines[last[line] + 1 : place])) if line in last else -1)
+        last[line] = place
+    return distances

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_caches import NaiveCache
+from naive_caches import NaiveCache, reuse_distances
 
 from accelsim.hardware.cache import layout as lo
 from accelsim.hardware.cache.hierarchy import CacheLevel, Hierarchy, MemoryTraffic, Outstanding
-from accelsim.hardware.cache.reuse_distance import misses_by_size, reuse_distances
 
 LINE = 64
 PLENTY = Outstanding(demands=4, ahead=4, window_cycles=0, latency_cycles=0)
@@ -68,28 +65,12 @@ def test_compiled_caches_do_what_plain_lists_do(
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=200))
 def test_distances_tell_the_hits_of_full_associativity(lines: list[int]) -> None:
-    misses = misses_by_size(np.array(lines))
-    for ways in range(1, min(len(misses), 32)):
+    distances = reuse_distances(lines)
+    for ways in range(1, 32):
         traffic = Hierarchy([CacheLevel("l", 1, ways)], 1, LINE, 4096, PLENTY).replay(
             records_of([(0, False, line) for line in lines])
         )
-        assert traffic.counts[0].misses == misses[ways]
-    assert all(large <= small for small, large in pairwise(misses.tolist()))
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(0, 20), min_size=1, max_size=80))
-def test_distances_count_the_lines_in_between(lines: list[int]) -> None:
-    expected = []
-    for place, line in enumerate(lines):
-        before = [other for other in range(place) if lines[other] == line]
-        expected.append(len(set(lines[before[-1] + 1 : place])) if before else -1)
-    assert reuse_distances(np.array(lines)).tolist() == expected
-
-
-def test_distances_of_nothing_are_none() -> None:
-    assert reuse_distances(np.empty(0, np.int64)).tolist() == []
-    assert misses_by_size(np.empty(0, np.int64)).tolist() == [0]
+        assert traffic.counts[0].misses == sum(distance < 0 or distance >= ways for distance in distances)
 
 
 @settings(deadline=None)
