@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accelsim import __version__
+from accelsim.errors import InputError
 from accelsim.report.claims_figures import shown_value
 from accelsim.report.progress import StageProgress
 from accelsim.report.run_folder import check_writable, write_text
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from accelsim.validation.claim import Claim
+    from accelsim.validation.claim import Claim, ClaimFile
     from accelsim.validation.claim_result import ClaimResult
     from accelsim.validation.verdict import Verdict
 
@@ -134,23 +135,44 @@ def run_claims_command(options: ClaimsOptions, command: Sequence[str]) -> Claims
     RunError
         When a worker process fails.
     """
-    from accelsim.explore.cache import default_cache_folder
-
+    if options.publish:
+        _check_publication(options)
     chosen = chosen_claims(options.words, options.catalog)
     folder = options.out or CLAIMS_FOLDER
     check_writable(folder)
+    if not options.publish:
+        done = _run(chosen, folder, options, " ".join(command), reduced=options.reduced)
+        write_claims(done, folder)
+        return done
+    from accelsim.report.claims_publication import COMMAND, publish_claims
+
+    done = _run(chosen, folder, options, COMMAND, reduced=False)
+    publish_claims(done, _run(chosen, folder, options, f"{COMMAND} (reduced)", reduced=True))
+    return done
+
+
+def _check_publication(options: ClaimsOptions) -> None:
+    """Refuse to publish anything but all claims that ship, at full size."""
+    narrowed = {"ID": options.words, "--reduced": options.reduced, "--catalog": options.catalog}
+    for name, value in narrowed.items():
+        if value:
+            shown = ", ".join(value) if isinstance(value, tuple) else str(value)
+            raise InputError("does not go with --publish", where=name, value=shown, allowed="all claims at full size")
+
+
+def _run(
+    chosen: Sequence[ClaimFile], folder: Path, options: ClaimsOptions, command: str, *, reduced: bool
+) -> ClaimsRun:
+    from accelsim.explore.cache import default_cache_folder
+
     cache = (options.cache or default_cache_folder()) if options.use_cache else None
     with StageProgress() as progress:
         results = run_claims(
-            chosen, folder, workers=options.workers, reduced=options.reduced, fresh=options.fresh, cache=cache,
+            chosen, folder, workers=options.workers, reduced=reduced, fresh=options.fresh, cache=cache,
             progress=progress.update,
         )  # fmt: skip
-    done = ClaimsRun(
-        tuple(Judged(claim.claim, result) for claim, result in zip(chosen, results, strict=True)),
-        folder, " ".join(command), datetime.now(UTC).date().isoformat(), options.reduced,
-    )  # fmt: skip
-    write_claims(done, folder)
-    return done
+    judged = tuple(Judged(claim.claim, result) for claim, result in zip(chosen, results, strict=True))
+    return ClaimsRun(judged, folder, command, datetime.now(UTC).date().isoformat(), reduced)
 
 
 def write_claims(done: ClaimsRun, folder: Path) -> None:

@@ -58,16 +58,21 @@ def shown_range(value: Value | None, unit: str) -> str:
 
 
 def shown_claimed(claim: Claim) -> str:
-    """What is claimed, with its unit."""
+    """What is claimed, with its unit and no digit more than is stated."""
     unit, target = claim.metric.unit, claim.target
     if target is None:
         return "-"
     low, high = target
+    scale, sign = {"%": (100, " %"), "x": (1, "x")}.get(unit, (1, f" {unit}" if unit else ""))
+
+    def plain(value: float) -> str:
+        return f"{round(scale * value, 9):,.10g}"
+
     if low is None:
-        return f"<= {shown_value(high or 0.0, unit)}"
-    if high is None:
-        return f">= {shown_value(low, unit)}"
-    return shown_value(low, unit) if low == high else shown_range((low, high), unit)
+        return f"<= {plain(high or 0.0)}{sign}"
+    if high is None or low == high:
+        return f"{'>= ' if high is None else ''}{plain(low)}{sign}"
+    return f"{plain(low)} to {plain(high)}{sign}"
 
 
 def shown_ratio(ratio: float | None) -> str:
