@@ -12,8 +12,7 @@ import numpy as np
 
 from accelsim import __version__
 from accelsim.energy.model import EnergyByAction, EnergyModel, add_energies, component_totals
-from accelsim.hardware.dram.power import RailPrices, rail_prices
-from accelsim.hardware.dram.power import energy_pj as dram_energy_pj
+from accelsim.hardware.dram.power import energies_pj
 from accelsim.hardware.ideal_memory import IdealMemory
 from accelsim.mapping.tile_graph import Activity
 from accelsim.result import (
@@ -235,15 +234,17 @@ class Account:
             per_byte = self.table.dram_pj_per_bit * BITS_PER_BYTE
             read, written = self._dram_bytes(index)
             return {"read": read * per_byte, "write": written * per_byte}
-        since = activity[index] - activity[index - 1] if index else activity[index]
-        return dram_energy_pj(since, memory.spec, self._rail_prices)
+        return self._dram_energies[index]
 
     @cached_property
-    def _rail_prices(self) -> tuple[RailPrices, ...]:
+    def _dram_energies(self) -> list[dict[str, float]]:
+        """Energies of the DRAM by stage and action."""
         activity, memory = self.simulation.dram_activity, self.simulation.memory
         if activity is None or isinstance(memory, IdealMemory):
-            return ()
-        return rail_prices(memory.spec, activity[0].commands.shape[0])
+            return []
+        energies = energies_pj(activity.steps(), memory.spec)
+        columns = (values.tolist() for values in energies.values())
+        return [dict(zip(energies, row, strict=True)) for row in zip(*columns, strict=True)]
 
     # -- the whole run --------------------------------------------------------------------------------------------
 

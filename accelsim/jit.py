@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numba
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
 
 _njit = cast("Callable[..., Any]", numba.njit)  # its types know no _nrt
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
@@ -29,19 +30,52 @@ def lean_kernel(function: _Function) -> _Function:
     It may not create arrays, and neither may the kernels that it calls. A call that is not inlined passes seven words
     per array and counts references to it with atomic instructions, which costs more than what a small function does.
     """
-    return cast("_Function", _mark_sources(_njit(cache=True, forceinline=True, _nrt=False)(function)))
+    return cast("_Function", _mark_sources(_for_any_value(_njit(cache=True, forceinline=True, _nrt=False)(function))))
 
 
-def _mark_sources(dispatcher: Any) -> Any:  # noqa: ANN401 - Numba ships no types
-    """Make the cached machine code depend on all files of the function's folder.
+def inner_kernel(function: _Function) -> _Function:
+    """Compile `function` into the kernels that call it, or beside them where it is long, without reference counts.
+
+    It may not create arrays. Nothing of it is kept on disk but what the kernels that call it keep.
+    """
+    return cast("_Function", _for_any_value(_njit(_nrt=False)(function)))
+
+
+def outer_kernel(*packages: ModuleType) -> Callable[[_Function], _Function]:
+    """Like `lean_kernel`, for one that calls kernels of other packages, whose sources it depends on as well."""
+
+    def compiled(function: _Function) -> _Function:
+        return cast("_Function", _mark_sources(_for_any_value(_njit(cache=True, _nrt=False)(function)), packages))
+
+    return compiled
+
+
+def _for_any_value(dispatcher: Any) -> Any:  # noqa: ANN401 - Numba ships no types
+    """Let kernels that are called with literal numbers be compiled for all numbers, once.
+
+    Numba would compile them, and all that they call, for each literal anew.
+    """
+    resolve, plain_kind = dispatcher.get_call_template, cast("Callable[[Any], Any]", numba.types.unliteral)
+
+    def resolve_without_values(args: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401 - as above
+        plain = {name: plain_kind(kind) for name, kind in named.items()}
+        return resolve(tuple(plain_kind(kind) for kind in args), plain)
+
+    dispatcher.get_call_template = resolve_without_values
+    return dispatcher
+
+
+def _mark_sources(dispatcher: Any, packages: Sequence[ModuleType] = ()) -> Any:  # noqa: ANN401 - Numba ships no types
+    """Make the cached machine code depend on all files of the function's folder, and of those of packages.
 
     Numba looks at the function's own file alone and so takes stale code for good when a constant or a kernel that it
     inlined has changed next door.
     """
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if cache_file is not None and hasattr(cache_file, "_source_stamp"):
-        marks = _folder_marks(Path(dispatcher.py_func.__code__.co_filename).parent)
-        cache_file._source_stamp = (cache_file._source_stamp, marks)  # noqa: SLF001 - there is no public way
+        own = Path(dispatcher.py_func.__code__.co_filename).parent
+        marks = [_folder_marks(folder) for folder in (own, *(Path(package.__path__[0]) for package in packages))]
+        cache_file._source_stamp = (cache_file._source_stamp, *marks)  # noqa: SLF001 - there is no public way
     return dispatcher
 
 

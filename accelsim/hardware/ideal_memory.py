@@ -36,6 +36,20 @@ class IdealMemory:
         self.writes = 0
 
     @property
+    def latency_ps(self) -> int:
+        """Time from the last byte on the bus to its arrival."""
+        return self._latency_ps
+
+    @property
+    def bytes_per_s(self) -> int | None:
+        """Bandwidth; None for no limit."""
+        return self._bytes_per_s
+
+    def take_over(self, reads: int, writes: int, last_data_ps: int) -> None:
+        """Note what somebody has done who kept the bus himself."""
+        self.reads, self.writes, self._last_data_ps = reads, writes, last_data_ps
+
+    @property
     def busy(self) -> bool:
         """Whether completions are still to be told."""
         return bool(self._completions)

@@ -97,6 +97,10 @@ class AddressPattern:
         runs = self.runs[self.offsets[tile] : self.offsets[tile + 1]]
         return _bursts(runs, burst_bytes)
 
+    def burst_counts(self, burst_bytes: int) -> NDArray[np.int64]:
+        """Number of bursts that carry each tile."""
+        return _burst_counts(self.runs, self.offsets, burst_bytes)
+
     def pieces(self, tile: int, burst_bytes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Address and size of the bytes that a tile covers, run after run, cut where a burst ends."""
         runs = self.runs[self.offsets[tile] : self.offsets[tile + 1]]
@@ -149,6 +153,26 @@ def _bursts(runs: NDArray[np.void], burst_bytes: int) -> NDArray[np.int64]:
                     last = address
                     address += burst_bytes
     return addresses[:count].copy()
+
+
+@kernel
+def _burst_counts(runs: NDArray[np.void], offsets: NDArray[np.int64], burst_bytes: int) -> NDArray[np.int64]:
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for tile in range(len(counts)):
+        last = np.int64(-1)
+        for i in range(offsets[tile], offsets[tile + 1]):
+            run = runs[i]
+            for outer in range(run["outer_count"]):
+                for inner in range(run["inner_count"]):
+                    begin = run["base"] + outer * run["outer_stride"] + inner * run["inner_stride"]
+                    first = begin // burst_bytes
+                    if first == last:
+                        first += 1
+                    behind = -(-(begin + run["run_bytes"]) // burst_bytes)
+                    if behind > first:
+                        counts[tile] += behind - first
+                        last = behind - 1
+    return counts
 
 
 def shortened(runs: NDArray[np.void], share: float, address: int = 0) -> NDArray[np.void]:

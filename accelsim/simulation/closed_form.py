@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.hardware.dram.activity import DramActivity
+from accelsim.hardware.dram.activity import ActivitySeries, DramActivity
 from accelsim.hardware.dram.constraints import COMMANDS
 from accelsim.hardware.dram.controller import Dram
 from accelsim.simulation.machine import STALL_OF_OPERAND, StageTiming
@@ -219,7 +219,7 @@ def _bursts_of_tile(pattern: AddressPattern, tile: int, burst: int) -> int:
     return int(_pieces_of(pattern, burst)[begin:end].sum())
 
 
-def _activities(ends_ps: Sequence[int], traffic: Sequence[_Traffic], spec: DramSpec) -> tuple[DramActivity, ...]:
+def _activities(ends_ps: Sequence[int], traffic: Sequence[_Traffic], spec: DramSpec) -> ActivitySeries:
     """What the DRAM has done by the end of each stage: counts by operating point, time by state."""
     ranks = spec.config.channels * spec.config.ranks
     shares = spec.points.rank_shares(ranks) / ranks
@@ -249,4 +249,4 @@ def _activities(ends_ps: Sequence[int], traffic: Sequence[_Traffic], spec: DramS
                 precharged_banks=opened, forwarded=0, merged=0,
             )
         )  # fmt: skip
-    return tuple(activities)
+    return ActivitySeries.of(activities)

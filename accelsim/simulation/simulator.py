@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import simpy
 
+from accelsim.hardware.dram.activity import ActivitySeries
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.ideal_memory import IdealMemory
 from accelsim.hardware.sram import Buffer
+from accelsim.simulation.compiled.machine import CompiledMachine, CompiledRun, supports
 from accelsim.simulation.dma import Dma
 from accelsim.simulation.host_link import HostLink
 from accelsim.simulation.machine import Machine, StageTiming
@@ -53,7 +55,7 @@ class Simulation:
     timings: tuple[StageTiming, ...]
     end_cycle: int
     end_ps: int
-    dram_activity: tuple[DramActivity, ...] | None
+    dram_activity: ActivitySeries | None
     reads: int
     writes: int
     trace: Trace
@@ -75,6 +77,55 @@ def run_stages(
     stages: Sequence[StageTiles], hardware: HardwareConfig, progress: Callable[[float], None] | None = None
 ) -> Simulation:
     """Run the stages of a network.
+
+    Parameters
+    ----------
+    stages
+        Tile graphs in order of execution.
+    hardware
+        The machine.
+    progress
+        Called with the share of the stages that have ended.
+
+    Raises
+    ------
+    DeadlockError
+        When no event is left before the last step.
+
+    Notes
+    -----
+    The compiled machine runs what it supports. It does what `run_processes` does, event by event, so that all figures
+    are equal; where stages block each other the processes run once more, for they can say who waits for what.
+    """
+    if supports(hardware):
+        memory = build_memory(hardware)
+        run = CompiledMachine(hardware, memory.burst_bytes, logged=True).run(stages, memory, progress)
+        if run is not None:
+            return _read_off(run, hardware, memory)
+    return run_processes(stages, hardware, progress)
+
+
+def _read_off(run: CompiledRun, hardware: HardwareConfig, memory: Dram | IdealMemory) -> Simulation:
+    """What happened on the compiled machine."""
+    end = run.end(hardware.pe_array.clock, memory)
+    occupancy = {name: run.occupancy(number) for number, name in enumerate(hardware.on_chip) if name in hardware.sram}
+    return Simulation(
+        timings=tuple(run.timings()),
+        end_cycle=end.cycle,
+        end_ps=end.time_ps,
+        dram_activity=end.activity,
+        reads=end.reads,
+        writes=end.writes,
+        trace=Trace(memory.burst_bytes, run.phases(memory.burst_bytes)),
+        occupancy=occupancy,
+        memory=memory,
+    )
+
+
+def run_processes(
+    stages: Sequence[StageTiles], hardware: HardwareConfig, progress: Callable[[float], None] | None = None
+) -> Simulation:
+    """Run the stages of a network as processes on SimPy, one per component: any machine, and the measure of the other.
 
     Parameters
     ----------
@@ -126,7 +177,7 @@ def run_stages(
         memory.advance(end_ps)
         final = memory.activity(end_ps)
         snapshots[-1] = final
-        activity = tuple(snapshots)
+        activity = ActivitySeries.of(snapshots)
         reads, writes = final.read_bytes // memory.burst_bytes, final.write_bytes // memory.burst_bytes
     else:
         reads, writes = memory.reads, memory.writes

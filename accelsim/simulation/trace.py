@@ -34,9 +34,12 @@ class Trace:
     ----------
     burst_bytes
         Bytes of one burst, to which the sizes of transfers are counted.
+    recorded
+        Phases that were noted elsewhere, as `PHASE_DTYPE`; those that are added come behind them.
     """
 
     burst_bytes: int
+    recorded: NDArray[np.void] = field(default_factory=lambda: np.empty(0, PHASE_DTYPE))
     _phases: list[tuple[int, int, int, int, int, int]] = field(default_factory=list)
 
     def add(self, component: str, stage: int, step: int, start_ps: int, end_ps: int, bursts: int) -> None:
@@ -46,7 +49,7 @@ class Trace:
 
     def phases(self, layer_of_stage: list[int]) -> NDArray[np.void]:
         """All phases as `PHASE_DTYPE`, ordered by start, with stages renamed to layers."""
-        phases = np.array(self._phases, dtype=PHASE_DTYPE) if self._phases else np.empty(0, PHASE_DTYPE)
+        phases = np.concatenate([self.recorded, np.array(self._phases, dtype=PHASE_DTYPE)])
         if len(phases):
             phases["layer"] = np.array(layer_of_stage)[phases["layer"]]
         return phases[np.lexsort((phases["component"], phases["start_ps"]))]

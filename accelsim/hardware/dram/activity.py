@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from accelsim.hardware.dram.constraints import COMMANDS
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
@@ -85,3 +88,50 @@ class DramActivity:
     def refreshes(self) -> int:
         """Refresh commands, of a rank or of a bank."""
         return self.count("REF", "REFB")
+
+
+_SCALARS = (
+    "time_ps", "row_hits", "row_misses", "row_conflicts", "read_bytes", "write_bytes", "precharged_banks", "forwarded",
+    "merged",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class ActivitySeries:
+    """What a DRAM has done at several times: the fields of `DramActivity`, each with an axis of times first."""
+
+    time_ps: NDArray[np.int64]
+    commands: NDArray[np.int64]
+    active_ps: NDArray[np.int64]
+    precharged_ps: NDArray[np.int64]
+    active_down_ps: NDArray[np.int64]
+    precharged_down_ps: NDArray[np.int64]
+    row_hits: NDArray[np.int64]
+    row_misses: NDArray[np.int64]
+    row_conflicts: NDArray[np.int64]
+    read_bytes: NDArray[np.int64]
+    write_bytes: NDArray[np.int64]
+    precharged_banks: NDArray[np.int64]
+    forwarded: NDArray[np.int64]
+    merged: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, activities: Sequence[DramActivity]) -> ActivitySeries:
+        """Series of single records."""
+        return cls(**{name: np.array([getattr(entry, name) for entry in activities]) for name in _FIELDS})
+
+    def __len__(self) -> int:
+        return len(self.time_ps)
+
+    def __getitem__(self, index: int) -> DramActivity:
+        values = {name: getattr(self, name)[index] for name in _FIELDS}
+        return DramActivity(**values | {name: int(values[name]) for name in _SCALARS})
+
+    def steps(self) -> ActivitySeries:
+        """What happened from each time to the next, the first entry since power-up."""
+        return ActivitySeries(
+            **{name: np.diff(getattr(self, name), axis=0, prepend=getattr(self, name)[:1] * 0) for name in _FIELDS}
+        )
+
+
+_FIELDS = tuple(DramActivity.__dataclass_fields__)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.activity import DramActivity
+from accelsim.hardware.dram.activity import ActivitySeries, DramActivity
 from accelsim.hardware.dram.kernel import offer, run
 from accelsim.hardware.dram.tables import DramSpec, build_memory, resolve
 from accelsim.units import PS_PER_S, ceil_div
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from accelsim.config.dram import DramConfig
 
 MAX_STREAMS = 16
+TOTALS = (lo.CH_HITS, lo.CH_MISSES, lo.CH_CONFLICTS, lo.CH_FORWARDED, lo.CH_MERGED)
+"""Columns of the channels that a record of activity sums."""
+RANK_STATES = lo.RK_ACTIVE_DOWN_SUM + 1
+"""Columns of a rank, from the first on, that a record of activity needs beside the counts of commands."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Dram:
         self._memory = build_memory(self.spec, keep_log=keep_commands)
         self._names: list[int] = [-1] * self._memory.transfer.shape[0]
         self._free_slots = list(range(len(self._names) - 1, -1, -1))
+        self._at_power_up: lo.Memory | None = None
         self._simulated = 0
         self._log: list[NDArray[np.int64]] = []
 
@@ -86,6 +91,32 @@ class Dram:
     def offered(self) -> int:
         """Requests that have not been accepted into a queue yet."""
         return int(self._memory.channel[:, lo.CH_OFFERED].sum())
+
+    def reset(self) -> None:
+        """Begin anew, as if nothing had happened."""
+        if self._at_power_up is None:
+            self._at_power_up = build_memory(self.spec, keep_log=self._keep_commands)
+        first = self._at_power_up
+        state = {name: getattr(first, name).copy() for name in lo.STATE}
+        self._memory = replace(first, **state)
+        self._names = [-1] * self._memory.transfer.shape[0]
+        self._free_slots = list(range(len(self._names) - 1, -1, -1))
+        self._simulated = 0
+        self._log = []
+
+    def lend(self, offers: NDArray[np.int64], ring: NDArray[np.int64], transfer: NDArray[np.int64]) -> lo.Memory:
+        """Hand the state to somebody who calls the kernels himself, before any transfer has been offered.
+
+        Parameters
+        ----------
+        offers, ring, transfer
+            Tables to be used instead of the small ones that this memory has to begin with.
+        """
+        memory = self._memory
+        memory.offers, memory.ring, memory.transfer = offers, ring, transfer
+        ring[:] = 0
+        self._names = [-1] * len(transfer)
+        return memory
 
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, so that what follows takes only the time of simulating."""
@@ -160,30 +191,63 @@ class Dram:
 
     def activity(self, at_ps: int) -> DramActivity:
         """What has happened until `at_ps`, a time that has been simulated."""
-        clock, rank = self.clock_ps, self._memory.rank
-        is_open = rank[:, lo.RK_OPEN] > 0
-        end = np.where(is_open, at_ps, np.minimum(at_ps, rank[:, lo.RK_ACTIVE_TO] * clock))
-        active = rank[:, lo.RK_ACTIVE_SUM] * clock + np.maximum(0, end - rank[:, lo.RK_ACTIVE_FROM] * clock)
-        down = np.where(rank[:, lo.RK_DOWN] > 0, np.maximum(0, at_ps - rank[:, lo.RK_DOWN_FROM] * clock), 0)
-        precharged_down = rank[:, lo.RK_DOWN_SUM] * clock + np.where(rank[:, lo.RK_DOWN] == 1, down, 0)
-        active_down = rank[:, lo.RK_ACTIVE_DOWN_SUM] * clock + np.where(rank[:, lo.RK_DOWN] == 2, down, 0)
-        commands = rank[:, lo.RK_COUNTS :].reshape(rank.shape[0], -1, lo.N_COMMANDS).copy()
-        channel = self._memory.channel.sum(axis=0)
-        return DramActivity(
-            time_ps=at_ps,
+        ranks, totals = self.counters()
+        return self.activities(np.array([at_ps]), ranks[None], totals[None])[0]
+
+    def counters(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """State of the ranks and totals at present, as `activities` takes them for one time."""
+        memory = self._memory
+        totals = memory.channel[:, list(TOTALS)].sum(axis=0)
+        return memory.rank[:, self._kept_columns], np.append(totals, memory.bank[:, lo.BK_ACTS].sum())
+
+    @property
+    def _kept_columns(self) -> list[int]:
+        return [*range(RANK_STATES), *range(lo.RK_COUNTS, self._memory.rank.shape[1])]
+
+    @property
+    def rank_shape(self) -> tuple[int, int]:
+        """Ranks, and the columns of each that `activities` asks for."""
+        return len(self._memory.rank), len(self._kept_columns)
+
+    def activities(
+        self, times_ps: NDArray[np.int64], ranks: NDArray[np.int64], totals: NDArray[np.int64]
+    ) -> ActivitySeries:
+        """What has happened until each of several times.
+
+        Parameters
+        ----------
+        times_ps
+            Times up to which the memory had been simulated when the rest was noted.
+        ranks
+            The ranks then, ``(times, ranks, columns)``: the first `RANK_STATES` columns and the counts of commands.
+        totals
+            Sums of the columns `TOTALS` over the channels, and behind them the activates of all banks.
+        """
+        clock, at_ps = self.clock_ps, times_ps[:, None]
+        is_open = ranks[:, :, lo.RK_OPEN] > 0
+        end = np.where(is_open, at_ps, np.minimum(at_ps, ranks[:, :, lo.RK_ACTIVE_TO] * clock))
+        active = ranks[:, :, lo.RK_ACTIVE_SUM] * clock + np.maximum(0, end - ranks[:, :, lo.RK_ACTIVE_FROM] * clock)
+        state = ranks[:, :, lo.RK_DOWN]
+        down = np.where(state > 0, np.maximum(0, at_ps - ranks[:, :, lo.RK_DOWN_FROM] * clock), 0)
+        precharged_down = ranks[:, :, lo.RK_DOWN_SUM] * clock + np.where(state == 1, down, 0)
+        active_down = ranks[:, :, lo.RK_ACTIVE_DOWN_SUM] * clock + np.where(state == 2, down, 0)
+        commands = ranks[:, :, RANK_STATES:].reshape(*ranks.shape[:2], -1, lo.N_COMMANDS).copy()
+        moved = commands.sum(axis=(1, 2)) * self.burst_bytes
+        return ActivitySeries(
+            time_ps=times_ps,
             commands=commands,
             active_ps=active - active_down,
             precharged_ps=at_ps - active - precharged_down,
             active_down_ps=active_down,
             precharged_down_ps=precharged_down,
-            row_hits=int(channel[lo.CH_HITS]),
-            row_misses=int(channel[lo.CH_MISSES]),
-            row_conflicts=int(channel[lo.CH_CONFLICTS]),
-            read_bytes=int(commands[:, :, [lo.RD, lo.RDA]].sum()) * self.burst_bytes,
-            write_bytes=int(commands[:, :, [lo.WR, lo.WRA]].sum()) * self.burst_bytes,
-            precharged_banks=int(self._memory.bank[:, lo.BK_ACTS].sum() - rank[:, lo.RK_OPEN].sum()),
-            forwarded=int(channel[lo.CH_FORWARDED]),
-            merged=int(channel[lo.CH_MERGED]),
+            row_hits=totals[:, 0],
+            row_misses=totals[:, 1],
+            row_conflicts=totals[:, 2],
+            read_bytes=moved[:, lo.RD] + moved[:, lo.RDA],
+            write_bytes=moved[:, lo.WR] + moved[:, lo.WRA],
+            precharged_banks=totals[:, 5] - ranks[:, :, lo.RK_OPEN].sum(axis=1),
+            forwarded=totals[:, 3],
+            merged=totals[:, 4],
         )
 
     def traffic(self) -> DramTraffic:

@@ -299,6 +299,54 @@ def run(
         last = cycle
 
 
+N_VALUES = 6
+"""Words that the decoding of an address needs."""
+
+
+@lean_kernel
+def place_burst(
+    config: Words,
+    fields: Words,
+    channel: Words,
+    offers: Words,
+    ring: Words,
+    value: Words,
+    address: int,
+    start: int,
+    stream: int,
+    slot: int,
+    is_write: int,
+) -> bool:
+    """Decode an address and append the burst to its ring, as offered from `start` on; False where the ring is full."""
+    burst = address >> config[lo.CF_OFFSET_BITS]
+    rest = burst
+    value[:] = 0
+    for f in range(fields.shape[0]):
+        field = fields[f, lo.F_FIELD]
+        mask = (1 << fields[f, lo.F_WIDTH]) - 1
+        if fields[f, lo.F_XOR]:
+            value[field] ^= (value[5] >> fields[f, lo.F_SHIFT]) & mask
+        else:
+            value[field] |= (rest & mask) << fields[f, lo.F_SHIFT]
+            rest >>= fields[f, lo.F_WIDTH]
+    c = value[0]
+    i = c * config[lo.CF_STREAMS] + stream
+    capacity = offers.shape[1]
+    if ring[i, lo.RG_COUNT] == capacity:
+        return False
+    at = (ring[i, lo.RG_FIRST] + ring[i, lo.RG_COUNT]) % capacity
+    r = c * config[lo.CF_RANKS] + value[1]
+    offers[i, at, lo.O_BURST] = burst
+    offers[i, at, lo.O_BANK] = r * config[lo.CF_BANKS] + value[2] * config[lo.CF_GROUP_BANKS] + value[3]
+    offers[i, at, lo.O_ROW] = value[4]
+    offers[i, at, lo.O_TRANSFER] = 2 * slot + is_write
+    offers[i, at, lo.O_EARLIEST] = start
+    ring[i, lo.RG_COUNT] += 1
+    channel[c, lo.CH_OFFERED] += 1
+    channel[c, lo.CH_NEXT] = min(channel[c, lo.CH_NEXT], start)
+    return True
+
+
 @kernel
 def offer(
     config: Words,
@@ -313,30 +361,8 @@ def offer(
     is_write: Words,
 ) -> None:
     """Decode addresses and append them to the rings of a stream; `times` and `is_write` hold one value, or one each."""
-    value = np.zeros(6, np.int64)
-    capacity = offers.shape[1]
+    value = np.zeros(N_VALUES, np.int64)
     for k in range(addresses.shape[0]):
-        burst = addresses[k] >> config[lo.CF_OFFSET_BITS]
-        rest = burst
-        value[:] = 0
-        for f in range(fields.shape[0]):
-            field = fields[f, lo.F_FIELD]
-            mask = (1 << fields[f, lo.F_WIDTH]) - 1
-            if fields[f, lo.F_XOR]:
-                value[field] ^= (value[5] >> fields[f, lo.F_SHIFT]) & mask
-            else:
-                value[field] |= (rest & mask) << fields[f, lo.F_SHIFT]
-                rest >>= fields[f, lo.F_WIDTH]
-        c = value[0]
-        i = c * config[lo.CF_STREAMS] + stream
-        at = (ring[i, lo.RG_FIRST] + ring[i, lo.RG_COUNT]) % capacity
-        r = c * config[lo.CF_RANKS] + value[1]
         start = times[k] if times.shape[0] > 1 else times[0]
-        offers[i, at, lo.O_BURST] = burst
-        offers[i, at, lo.O_BANK] = r * config[lo.CF_BANKS] + value[2] * config[lo.CF_GROUP_BANKS] + value[3]
-        offers[i, at, lo.O_ROW] = value[4]
-        offers[i, at, lo.O_TRANSFER] = 2 * slot + (is_write[k] if is_write.shape[0] > 1 else is_write[0])
-        offers[i, at, lo.O_EARLIEST] = start
-        ring[i, lo.RG_COUNT] += 1
-        channel[c, lo.CH_OFFERED] += 1
-        channel[c, lo.CH_NEXT] = min(channel[c, lo.CH_NEXT], start)
+        writes = is_write[k] if is_write.shape[0] > 1 else is_write[0]
+        place_burst(config, fields, channel, offers, ring, value, addresses[k], start, stream, slot, writes)

@@ -190,6 +190,12 @@ N_STATS = G_TRAFFIC + 2 * TRAFFIC_BINS
 L_CYCLE, L_COMMAND, L_CHANNEL, L_RANK, L_BANK, L_ROW, N_LOG = range(7)
 
 
+STATE = (
+    "config", "channel", "rank", "bank", "entry", "ready", "waiting", "offers", "ring", "transfer", "stats", "log",
+)  # fmt: skip
+"""Arrays of a memory that change while it runs."""
+
+
 @dataclass
 class Memory:
     """All arrays of a memory: what stays (config, rules, points, fields) and the state, changed in place.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accelsim.hardware.dram.activity import ActivitySeries
 from accelsim.hardware.dram.constraints import COMMANDS
 
 if TYPE_CHECKING:
@@ -85,19 +86,29 @@ def energy_pj(activity: DramActivity, spec: DramSpec, prices: tuple[RailPrices, 
     Commands to a row are charged at the voltage of the row's partition. What belongs to a whole rank (standby,
     power-down, refresh) is charged at the mean over the rank's subarrays, as if each drew an equal share.
     """
-    totals = dict.fromkeys(COMPONENTS, 0.0)
-    for rail in prices or rail_prices(spec, activity.commands.shape[0]):
+    series = ActivitySeries.of([activity])
+    return {component: float(energies[0]) for component, energies in energies_pj(series, spec, prices).items()}
+
+
+def energies_pj(
+    series: ActivitySeries, spec: DramSpec, prices: tuple[RailPrices, ...] | None = None
+) -> dict[str, NDArray[np.float64]]:
+    """Energies of many activities; as `energy_pj`, an array each."""
+    totals = {component: np.zeros(len(series)) for component in COMPONENTS}
+    for rail in prices or rail_prices(spec, series.commands.shape[1]):
         steps, factors, shares, power_mw = rail.command_pj, rail.factors, rail.shares, rail.standby_mw
         for component, commands in _COMMANDS.items():
+            by_rank = component == "refresh"
             for command in commands:
-                counts = activity.commands[:, :, COMMANDS.index(command)]
-                by_rank = component == "refresh"
-                weights = shares @ factors[component] if by_rank else factors[component]
-                scaled = counts.sum(axis=1) @ weights if by_rank else (counts @ weights).sum()
-                totals[component] += float(scaled) * steps[command]
-        for state, component, time_ps in _states(activity):
+                counts = series.commands[:, :, :, COMMANDS.index(command)]
+                if by_rank:
+                    scaled = counts.sum(axis=2) @ (shares @ factors[component])
+                else:
+                    scaled = (counts @ factors[component]).sum(axis=1)
+                totals[component] += scaled * steps[command]
+        for state, component in _STATES.items():
             weights = shares @ factors[component]
-            totals[component] += float(time_ps @ weights) / 1_000 * power_mw[state]
+            totals[component] += getattr(series, state) @ weights / 1_000 * power_mw[state.removesuffix("_ps")]
     return totals
 
 
@@ -141,12 +152,9 @@ def voltage_factors(rail: Rail, spec: DramSpec) -> Mapping[str, NDArray[np.float
 
 
 _COMMANDS = {"activate": ("ACT",), "read": ("RD", "RDA"), "write": ("WR", "WRA"), "refresh": ("REF", "REFB")}
-
-
-def _states(activity: DramActivity) -> tuple[tuple[str, str, NDArray[np.int64]], ...]:
-    return (
-        ("active", "active_standby", activity.active_ps),
-        ("precharged", "precharge_standby", activity.precharged_ps),
-        ("active_down", "power_down", activity.active_down_ps),
-        ("precharged_down", "power_down", activity.precharged_down_ps),
-    )
+_STATES = {
+    "active_ps": "active_standby",
+    "precharged_ps": "precharge_standby",
+    "active_down_ps": "power_down",
+    "precharged_down_ps": "power_down",
+}
