@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 TITLES = {
     "eden": "EDEN: approximate DRAM",
-    "smartdeal": "SmartExchange and SmartDeal: sparse powers of two",
-    "ddi": "Dual dynamic inference and its relatives: skipping",
+    "smartdeal": "SmartExchange, SmartDeal: sparse powers of two",
+    "ddi": "Dual dynamic inference: skipping, and its relatives",
     "combined": "The three together",
     "fidelity": "How far to trust the simulator",
     "related": "Related work",
@@ -101,7 +101,7 @@ def _counts(done: ClaimsRun) -> str:
     for system, judged in by_system(done).items():
         verdicts = [entry.verdict for entry in judged]
         counts = (verdicts.count(verdict) for verdict in VERDICTS)
-        rows.append((title_of(system), *(Cell(str(count or ""), count) for count in counts)))
+        rows.append((title_of(system).partition(":")[0], *(Cell(str(count or ""), count) for count in counts)))
     return table("counts", columns, rows)
 
 

@@ -78,7 +78,7 @@ def test_source_distribution_and_wheel_hold_all_data(built: Path) -> None:
     with zipfile.ZipFile(wheel) as files:
         names = set(files.namelist())
     assert {f"accelsim/{name}" for name in data_files()} <= names
-    assert {"accelsim/py.typed", "accelsim/cli/program.py", "accelsim/report/page.css"} <= names
+    assert {"accelsim/py.typed", "accelsim/report/page.css", "accelsim/validation/catalog/eden-boosting.yaml"} <= names
     assert not [name for name in names if name.startswith("tests/") or "__pycache__" in name]
 
 

@@ -154,7 +154,7 @@ def claim_with(tmp_path: Path, **change: Any) -> ClaimFile:  # noqa: ANN401 - pa
 def test_verdicts_follow_the_claims_own_tolerance(
     tmp_path: Path,
     claimed: object,
-    simulated: Any,
+    simulated: float | tuple[float, float],
     verdict: str,
     share: float,
 ) -> None:
