@@ -203,6 +203,7 @@ def run(
     if tuning.epochs:
         tuned = replace(schedule, checkpoint=out / f"{name}_tuned.pt")
         found, pot = tune(found, pot, batches, tuning.epochs, tuning.rate, tuned)
+        rights["right_tuned"] = right(found)
     found = replace(found, structure=replace(found.structure, name=name))
     save_pot_weights(pot, out / f"{name}_pot.npz")
     with written_whole(out / f"{name}.onnx") as part:
@@ -220,7 +221,7 @@ def run(
         "training_images": images or len(train_set),
         "test_images": len(test_set),
         **rights,
-        "right_retrained": right(found),
+        "right_retrained": rights.get("right_tuned", rights["right_projected"]),
         "compression": 32 * pot.weight_count / storage.total_bits,
         "sparsity": pot.sparsity,
     }

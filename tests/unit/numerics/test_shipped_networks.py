@@ -18,11 +18,15 @@ from accelsim.workload.loader import load_workload
 from accelsim.workload.network_file import load_network
 from accelsim.workload.onnx_build import build_onnx
 from accelsim.workload.onnx_import import import_onnx
+from accelsim.workload.pot.files import load_pot_weights
+from accelsim.workload.pot.sources import read_weights
 
 WORKLOADS = resource_folder("workloads")
 NETWORKS = sorted(path.stem for path in (WORKLOADS / "weights").glob("*.npz") if not path.stem.endswith("_pot"))
 CIFAR = [name for name in NETWORKS if "fashion" not in name]
 WITH_ONNX = sorted(path.stem for path in (WORKLOADS / "models").glob("*.onnx"))
+RETRAINED = sorted(path.stem for path in (WORKLOADS / "weights").glob("*_retrained_pot.npz"))
+"""Networks retrained for decomposed weights."""
 TRACES = sorted(path.stem for path in (WORKLOADS / "skip").glob("*.npz"))
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
@@ -35,7 +39,9 @@ def note(name: str) -> dict[str, Any]:
 def test_the_promised_networks_are_there() -> None:
     assert {"fashion_cnn", "lenet_cifar", "resnet20_cifar", "vgg7_cifar"} <= set(NETWORKS)
     assert {"fashion_cnn", "lenet_cifar", "resnet20_cifar", "vgg7_cifar"} <= set(WITH_ONNX)
-    assert sum(path.stat().st_size for path in WORKLOADS.rglob("*") if path.is_file()) < 15_000_000  # of the 20 MB that a checkout may hold
+    assert (
+        sum(path.stat().st_size for path in WORKLOADS.rglob("*") if path.is_file()) < 15_000_000
+    )  # of the 20 MB that a checkout may hold
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -118,3 +124,25 @@ def test_gated_networks_decide_as_their_traces_say(name: str) -> None:
     trace = load_trace(WORKLOADS / "skip" / f"{name}.npz")
     assert np.array_equal(answers.decisions, trace.decisions[:500])
     assert np.array_equal(answers.right, trace.right[:500])
+
+
+@pytest.mark.parametrize("name", RETRAINED)
+def test_retrained_networks_compute_with_what_their_files_decode_to(name: str) -> None:
+    path, written = WORKLOADS / "weights" / f"{name}.npz", note(name)
+    assert written["weights_sha256"] == sha256(path.read_bytes()).hexdigest()
+    pot = load_pot_weights(path)
+    arrays = read_weights(WORKLOADS / "models" / f"{written['network']}.onnx").arrays
+    assert {layer.name for layer in pot.layers} == set(arrays)
+    for layer in pot.layers:
+        np.testing.assert_array_equal(arrays[layer.name], layer.decode())
+    assert 32 * pot.weight_count / pot.storage().total_bits == pytest.approx(written["compression"])
+    assert written["right_decomposed"] < written["right_retrained"]
+    graph = load_workload(written["network"])
+    assert len(pot.for_graph(graph)) == len(arrays)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", RETRAINED)
+def test_retrained_networks_are_right_as_often_as_their_notes_say(name: str) -> None:
+    model = onnx.load(WORKLOADS / "models" / f"{note(name)['network']}.onnx")
+    assert int(cifar_answers(name, model).right.sum()) == note(name)["right_retrained"]
