@@ -72,6 +72,7 @@ class OwnSkip:
 OWN_BASE = "resnet20_cifar"
 OWN = (
     *(OwnSkip(f"resnet20_gated_{budget}", OWN_BASE, OWN_BASE) for budget in (100, 75, 50, 35)),
+    *(OwnSkip(f"resnet38_gated_{budget}", "resnet38_cifar", "resnet38_gated_100") for budget in (100, 75, 50, 35)),
     *(OwnSkip(f"densenet_gated_{budget}", "densenet_cifar", "densenet_gated_100") for budget in (100, 75, 50)),
 )
 """Where no plain network was trained apart, the one whose gates let everything run gives the accuracy without them."""
