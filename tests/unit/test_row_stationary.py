@@ -87,6 +87,16 @@ def test_a_layout_given_by_hand_is_used() -> None:
     assert mapping["active_elements"] == 3 * 9 * 2
 
 
+def test_a_block_of_more_rows_than_the_layout_is_cut_into_strips() -> None:
+    """Sixteen sets fit beside each other with three columns each, not with the nine rows that the block has."""
+    whole = "mapping.layers={c1: {order: mnk, m: 81, n: 8, k: 36}}"
+    result = simulate("eyeriss", network(), overrides=[layout(e=3, p=1, q=2, r=2, t=8), whole])
+    mapping = result.layer_results[0].mapping
+    assert mapping["pass"] == {"e": 3, "p": 1, "q": 2, "r": 2, "t": 8, "g": 1}
+    assert mapping["active_elements"] == 144
+    assert mapping["tile"] == {"groups": 1, "m": 81, "n": 8, "k": 36}
+
+
 @pytest.mark.parametrize(
     ("letters", "expected"),
     [

@@ -31,10 +31,10 @@ GEOMETRY_DTYPE = np.dtype(
         ("stride_x", "i8"),
         ("dilation_y", "i8"),
         ("dilation_x", "i8"),
-        ("given", "i8", 4),
+        ("given", "i8", 5),
     ]
 )
-"""Array, spads (words) and networks (words per cycle), and the window of a layer; `given` is p, q, r, t or zeros."""
+"""Array, spads (words) and networks (words per cycle), and the window of a layer; `given` is e, p, q, r, t or zeros."""
 
 BLOCK_DTYPE = np.dtype(
     [
@@ -190,6 +190,8 @@ def _fold(a, block, shape):
     most_taps = min(a["ifmap_spad"], a["filter_spad"])
     shape["taps"] = ceil_div(block["taps"], ceil_div(block["taps"], most_taps))
     widest = a["rows"] // shape["height"] * a["cols"]
+    if a["given"][0] > 0:
+        widest = min(widest, a["given"][0])  # r and t are as many sets as fit beside each other with so many columns
     shape["strips"] = ceil_div(block["rows"], widest)
     shape["e"] = ceil_div(block["rows"], shape["strips"])
 
@@ -198,8 +200,8 @@ def _fold(a, block, shape):
 def _take_given(a, block, shape):
     """Use the layout that was given, as far as the block goes."""
     given = a["given"]
-    shape["p"], shape["t"] = min(given[0], block["filters"]), min(given[3], block["filters"])
-    shape["q"], shape["r"] = min(given[1], block["channels"]), min(given[2], block["channels"])
+    shape["p"], shape["t"] = min(given[1], block["filters"]), min(given[4], block["filters"])
+    shape["q"], shape["r"] = min(given[2], block["channels"]), min(given[3], block["channels"])
     shape["g"] = 1
 
 
