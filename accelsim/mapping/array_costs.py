@@ -115,6 +115,11 @@ class Ports:
     fan_out: int = 1
 
 
+def broadcast_ports(operand: str, units: int) -> dict[str, Ports]:
+    """Ports of an array whose units all get the same words of one operand, and words of their own of the others."""
+    return {name: Ports(units, units if name == operand else 1) for name in ("ifmap", "weight", "psum")}
+
+
 @dataclass(frozen=True)
 class Loading:
     """How the stationary operand enters an array whose elements hold it twice: one copy is used, the other shifted in.

@@ -27,6 +27,7 @@ from accelsim.hardware.pe_array.bit_pragmatic_terms import Encoding, Masks, term
 from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
 from accelsim.hardware.pe_array.diannao import chunks, lane_counts, window_taps
 from accelsim.hardware.pe_array.operand_memo import once_per_tensor
+from accelsim.mapping.array_costs import broadcast_ports
 from accelsim.mapping.dataflow import DIMS
 from accelsim.mapping.footprint import PixelGrid, pixel_grid
 from accelsim.workload.operators import Conv, Window
@@ -241,6 +242,7 @@ class BitPragmaticCosts(DenseCosts):
             gated_macs=worked,  # priced by their terms
             operations={"shift_add": terms},
             busy_cycles=busy,
+            ports=broadcast_ports("ifmap", array.filters),
             description={"terms_per_activation": terms / layer.dims.macs, "operands": {"ifmap": layer.ifmap.known}},
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.hardware.pe_array.bit_serial_cycles import LayerCycles
-from accelsim.mapping.array_costs import ArrayWork
+from accelsim.mapping.array_costs import ArrayWork, Ports
 from accelsim.units import ceil_div
 from accelsim.workload.pot.parameters import CODE_BITS
 from accelsim.workload.pot.storage import BASIS_BITS, index_bits
@@ -124,8 +124,19 @@ class _Account:
             register_file_bits=self._register_bits(macs),
             operations=self._operations(),
             busy_cycles=self._busy_cycles(),
+            ports=self._ports,
             description=self._description(),
         )
+
+    @property
+    def _ports(self) -> dict[str, Ports]:
+        """A port for each slice; the slices of a group get the same activations."""
+        slices = self.costs.config.slices
+        return {
+            "ifmap": Ports(slices, min(self.geometry.filters, slices)),
+            "weight": Ports(slices),
+            "psum": Ports(slices),
+        }
 
     def _operations(self) -> dict[str, int]:
         """Digits that lanes add, bits of indices that selectors read, shift-and-adds that rebuild weights."""

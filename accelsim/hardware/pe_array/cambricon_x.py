@@ -25,7 +25,7 @@ from accelsim.hardware.pe_array.cambricon_x_kernel import CYCLES, NONZERO, STORE
 from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
 from accelsim.hardware.pe_array.diannao import LATCH_BIT, window_taps
 from accelsim.hardware.pe_array.operand_memo import once_per_tensor
-from accelsim.mapping.array_costs import PLAIN, StoredForm
+from accelsim.mapping.array_costs import PLAIN, StoredForm, broadcast_ports
 from accelsim.mapping.dataflow import DIMS
 from accelsim.workload.operators import MatMul
 
@@ -242,6 +242,7 @@ class CambriconXCosts(DenseCosts):
             operations={LATCH_BIT: 2 * (product_bits + int(busy.sum()) * layer.psum_bits)}
             | ({"select_activation": picked} if self.indexed else {}),
             busy_cycles=busy[:, None],
+            ports=broadcast_ports("ifmap", self.array.elements),
             description={
                 "weights": "indexed" if self.indexed else "plain",
                 "operands": {"weight": "nothing" if isinstance(layer.operator, MatMul) else layer.weight.known},

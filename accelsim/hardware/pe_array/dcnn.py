@@ -19,7 +19,7 @@ from accelsim.config.pe_array import PeArrayConfig
 from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
 from accelsim.hardware.pe_array.scnn_operands import LayerOperands, entries_per_element
 from accelsim.hardware.pe_array.scnn_planes import rectangles
-from accelsim.mapping.array_costs import PLAIN, StoredForm
+from accelsim.mapping.array_costs import PLAIN, StoredForm, broadcast_ports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,5 +133,6 @@ class DcnnCosts(DenseCosts):
             work,
             gated_macs=gated,
             register_file_bits=layer.dims.macs * taps_bits + 2 * dots * layer.psum_bits,
+            ports=broadcast_ports("weight", self.config.pe_rows * self.config.pe_cols),
             description={"operands": {"ifmap": layer.ifmap.known, "weight": layer.weight.known}} if gated else {},
         )

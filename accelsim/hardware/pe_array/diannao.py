@@ -16,6 +16,7 @@ from pydantic import Field
 
 from accelsim.config.pe_array import PeArrayConfig
 from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
+from accelsim.mapping.array_costs import broadcast_ports
 from accelsim.mapping.dataflow import DIMS
 from accelsim.workload.operators import Conv
 
@@ -106,6 +107,7 @@ class DianNaoCosts(DenseCosts):
             register_file_bits=0,
             operations={LATCH_BIT: 2 * (layer.dims.macs * product_bits + sums_added * layer.psum_bits)},
             busy_cycles=self._busy_cycles(blocks),
+            ports=broadcast_ports("ifmap", self.array.outputs),
         )
 
     def _busy_cycles(self, blocks: BlockSequence) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from accelsim.hardware.pe_array.dense import PlainCosts
 from accelsim.hardware.pe_array.row_stationary_account_kernel import WORK_DTYPE, account
 from accelsim.hardware.pe_array.row_stationary_kernel import GEOMETRY_DTYPE, SHAPE_DTYPE, estimate
 from accelsim.hardware.pe_array.row_stationary_layer import even_shares, nonzero_macs
-from accelsim.mapping.array_costs import PLAIN, ArrayWork, StoredForm
+from accelsim.mapping.array_costs import PLAIN, ArrayWork, Ports, StoredForm
 from accelsim.mapping.dataflow import DIMS
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class RowStationaryCosts(PlainCosts):
         record["stride_y"], record["stride_x"] = geometry.stride
         record["dilation_y"], record["dilation_x"] = geometry.dilation
         if self.given is not None:
-            record["given"] = self.given[3:]
+            record["given"] = self.given[2:]
         return record
 
     def estimated_cycles(
@@ -147,8 +147,22 @@ class RowStationaryCosts(PlainCosts):
             gated_macs=self.dims.macs - self._nonzero_macs,
             operations={HOP: total["psum_hops"] * self.bits[3]},
             busy_cycles=busy,
+            ports=self._ports(shapes[kind[0]]),
             description=self._description(shapes[kind[0]], total),
         )
+
+    def _ports(self, shape: np.void) -> dict[str, Ports]:
+        """Where the multicast networks end, a bus for each row of elements that hangs on one for all rows.
+
+        A weight goes to the elements of a row that belong to one set, an input to all rows of a set, along whose
+        diagonals it lies; sums enter at the lower end of a column and leave at its upper end.
+        """
+        rows, cols = self.array
+        return {
+            "weight": Ports(rows * cols, min(int(shape["e"]), cols)),
+            "ifmap": Ports(rows, int(shape["height"])),
+            "psum": Ports(cols),
+        }
 
     @property
     def _nonzero_macs(self) -> int:

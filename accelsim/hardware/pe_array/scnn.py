@@ -26,7 +26,7 @@ from accelsim.hardware.pe_array.scnn_estimate import estimated_cycles, useful_bl
 from accelsim.hardware.pe_array.scnn_kernels import MOST_QUEUED
 from accelsim.hardware.pe_array.scnn_operands import LayerOperands, entries_per_element
 from accelsim.hardware.pe_array.scnn_work import Block, BlockWork, ScnnLayer
-from accelsim.mapping.array_costs import PLAIN, ArrayWork, StoredForm
+from accelsim.mapping.array_costs import PLAIN, ArrayWork, StoredForm, broadcast_ports
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -199,6 +199,7 @@ class ScnnCosts:
                 "discarded_multiply_8b": max(round(discarded * layer.ifmap_bits * layer.weight_bits / 64), 0),
             },
             busy_cycles=total.busy.reshape(config.pe_rows, config.pe_cols),
+            ports=broadcast_ports("weight", config.pes),
             description={"operands": {"ifmap": layer.ifmap.known, "weight": layer.weight.known}},
         )
 
