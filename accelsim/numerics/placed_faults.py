@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.jit import kernel
-from accelsim.mapping.element_order import MapOrder, WeightOrder
+from accelsim.mapping.element_order import ByteOrder, MapOrder, WeightOrder
 from accelsim.mapping.tile_graph import tile_reads
 from accelsim.numerics.encoded_weights import EncodedWeights
 from accelsim.numerics.faults import FaultCells, fault_cells
@@ -53,10 +53,12 @@ class PlacedFaults:
         stored = self.mapping.weights.get(stage.index)
         if stored is None:
             return None
-        encoded = encoded_weights(self.mapping, stage)
-        if encoded is None and not stored.plain:
+        if stored.plain:
+            return self._cells(stage.index, stored.region, stored.order)
+        if encoded_weights(self.mapping, stage) is None:
             return None
-        return self._cells(stage.index, stored.region, encoded.order if encoded else stored.order)
+        size = self.mapping.placement.regions[stored.region].size_bytes
+        return self._cells(stage.index, stored.region, ByteOrder(size))
 
     def map_cells(self, stage: Stage, root: str) -> FaultCells | None:
         """Weak cells that a stage reads of a feature map; None where none can flip, or where the map is on chip."""

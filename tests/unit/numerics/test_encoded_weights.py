@@ -10,13 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.config.loader import load_hardware
+from accelsim.hardware.dram.controller import Dram
+from accelsim.hardware.pe_array import build_array
 from accelsim.mapping.element_order import WeightOrder
+from accelsim.mapping.network import map_network
 from accelsim.numerics.accuracy_request import AccuracyRequest
 from accelsim.numerics.classifier import WeightInput
 from accelsim.numerics.encoded_weights import EncodedWeights
 from accelsim.numerics.number_format import FP32, INT8
+from accelsim.numerics.placed_faults import encoded_weights
 from accelsim.numerics.stored_network import StoredWeights
-from accelsim.pipeline import simulate
+from accelsim.pipeline import memory_interface, simulate
+from accelsim.workload.loader import load_workload
 from accelsim.workload.pot.decompose import decompose_layer, decompose_network
 from accelsim.workload.pot.files import save_pot_weights
 from accelsim.workload.pot.operand import KnownPotOperand
@@ -237,3 +243,15 @@ def test_encoded_weights_flip_in_runs(workload: Path, machine: str) -> None:
     assert len(flipped & weights) >= 4
     assert faulty.clean is not None
     assert faulty.value < faulty.clean
+
+
+@pytest.mark.parametrize("machine", ["smartexchange", "systolic_32x32"])
+def test_tiles_lie_in_dram_as_they_are_encoded(workload: Path, machine: str) -> None:
+    config = load_hardware(machine)
+    mapping = map_network(
+        load_workload(workload), config, memory_interface(config, Dram(config.dram)), build_array(config)
+    )
+    for index, stored in mapping.weights.items():
+        found = encoded_weights(mapping, mapping.stages[index])
+        assert found is not None
+        assert mapping.placement.regions[stored.region].size_bytes == found.stored.size
