@@ -30,15 +30,18 @@ from accelsim.simulation.trace import COMPONENTS
 from accelsim.units import BITS_PER_BYTE, PS_PER_NS, bandwidth_gb_per_s
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from accelsim.config.schema import HardwareConfig
     from accelsim.energy.table import EnergyTable
+    from accelsim.hardware.dram.activity import DramActivity
+    from accelsim.hardware.dram.controller import Dram
     from accelsim.hardware.dram.device import Device
     from accelsim.hardware.dram.read_errors import ReadErrors
     from accelsim.mapping.network import NetworkMapping
     from accelsim.mapping.tile_graph import StageTiles
-    from accelsim.simulation.machine import StageTiming
     from accelsim.simulation.simulator import Simulation
     from accelsim.workload.graph import Layer, LayerGraph
 
@@ -164,7 +167,7 @@ class Account:
         if tail:
             stalls["ofmap_drain"] = stalls.get("ofmap_drain", 0) + tail
         read, written = self._dram_bytes(index)
-        activity = _wasted_activity(stage, timing) if stage.closed else stage.activity
+        activity = wasted_activity(stage, timing.wasted_bytes) if stage.closed else stage.activity
         energy = self._energy_model.stage_energy(activity, self._dram_energy(index), self._span_ps(index))
         by_component = component_totals(energy)
         macs = self.mapping.graph.dense_macs(layer)
@@ -182,7 +185,7 @@ class Account:
             dram_write_bytes=written,
             energy_pj=sum(by_component.values()),
             energy_by_component=by_component,
-            skipped_fraction=1.0 if layer.name in self._skipped else _closed_channels(stage),
+            skipped_fraction=1.0 if layer.name in self._skipped else closed_channels(stage),
             wasted_dram_bytes=sum(timing.wasted_bytes.values()),
             mapping=stage.mapping,
         )
@@ -255,26 +258,10 @@ class Account:
         return count_flips(self.mapping.tiles, self.errors)
 
     def _dram(self, bits_flipped: int) -> DramResult:
-        simulation, memory = self.simulation, self.simulation.memory
-        moved = (simulation.reads + simulation.writes) * memory.burst_bytes
-        bandwidth = bandwidth_gb_per_s(moved, simulation.end_ps)
-        if simulation.dram_activity is None or isinstance(memory, IdealMemory):
-            return DramResult(reads=simulation.reads, writes=simulation.writes, bandwidth_gb_per_s=bandwidth)
-        total = simulation.dram_activity[-1]
-        busy_ps = int(moved / memory.peak_bandwidth_gb_per_s * PS_PER_NS)
-        return DramResult(
-            row_hits=total.row_hits,
-            row_misses=total.row_misses,
-            row_conflicts=total.row_conflicts,
-            activates=total.activates,
-            precharges=total.precharges,
-            reads=simulation.reads,
-            writes=simulation.writes,
-            refreshes=total.refreshes,
-            busy_ns=busy_ps / PS_PER_NS,
-            bandwidth_gb_per_s=bandwidth,
-            bits_flipped=bits_flipped,
-        )
+        simulation = self.simulation
+        total = None if simulation.dram_activity is None else simulation.dram_activity[-1]
+        moved = simulation.reads, simulation.writes
+        return dram_result(simulation.memory, total, moved, simulation.end_ps, bits_flipped)
 
     def _profile(self, flips: NDArray[np.int64]) -> Profile:
         simulation = self.simulation
@@ -329,17 +316,56 @@ class Account:
         return traffic[traffic["time_ps"] <= self.simulation.end_ps]
 
 
-def _closed_channels(stage: StageTiles) -> float:
+def dram_result(
+    memory: Dram | IdealMemory, total: DramActivity | None, moved: tuple[int, int], end_ps: int, bits_flipped: int
+) -> DramResult:
+    """What a memory did in a run.
+
+    Parameters
+    ----------
+    memory
+        The memory.
+    total
+        What it did by the end; None for an ideal one.
+    moved
+        Bursts read and written.
+    end_ps
+        Length of the run.
+    bits_flipped
+        Bits that flipped.
+    """
+    reads, writes = moved
+    moved_bytes = (reads + writes) * memory.burst_bytes
+    bandwidth = bandwidth_gb_per_s(moved_bytes, end_ps)
+    if total is None or isinstance(memory, IdealMemory):
+        return DramResult(reads=reads, writes=writes, bandwidth_gb_per_s=bandwidth)
+    busy_ps = int(moved_bytes / memory.peak_bandwidth_gb_per_s * PS_PER_NS)
+    return DramResult(
+        row_hits=total.row_hits,
+        row_misses=total.row_misses,
+        row_conflicts=total.row_conflicts,
+        activates=total.activates,
+        precharges=total.precharges,
+        reads=reads,
+        writes=writes,
+        refreshes=total.refreshes,
+        busy_ns=busy_ps / PS_PER_NS,
+        bandwidth_gb_per_s=bandwidth,
+        bits_flipped=bits_flipped,
+    )
+
+
+def closed_channels(stage: StageTiles) -> float:
     """Share of the channels around a gate that are closed."""
     channels = stage.mapping.get("channels")
     return 1 - channels["open"] / channels["of"] if isinstance(channels, dict) else 0.0
 
 
-def _wasted_activity(stage: StageTiles, timing: StageTiming) -> Activity:
+def wasted_activity(stage: StageTiles, wasted_bytes: Mapping[str, int]) -> Activity:
     """What was done on chip for a stage that then did not run: its tiles were written into their buffers."""
     buffer_of = {tiles.operand: tiles.buffer for tiles in stage.inputs}
     written: dict[str, int] = {}
-    for operand, wasted in timing.wasted_bytes.items():
+    for operand, wasted in wasted_bytes.items():
         name = buffer_of[operand]
         written[name] = written.get(name, 0) + wasted * BITS_PER_BYTE
     return Activity(sram_write_bits=written, interconnect_bits=sum(written.values()))

@@ -55,7 +55,8 @@ def _for_any_value(dispatcher: Any) -> Any:  # noqa: ANN401 - Numba ships no typ
 
     Numba would compile them, and all that they call, for each literal anew.
     """
-    resolve, plain_kind = dispatcher.get_call_template, cast("Callable[[Any], Any]", numba.types.unliteral)
+    resolve = dispatcher.get_call_template
+    plain_kind: Callable[[Any], Any] = numba.types.unliteral
 
     def resolve_without_values(args: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401 - as above
         plain = {name: plain_kind(kind) for name, kind in named.items()}

@@ -22,8 +22,10 @@ from accelsim.mapping.layer_tiler import MemoryInterface
 from accelsim.mapping.network import map_network
 from accelsim.mapping.placement import ALIGNMENT_BYTES, Rooms
 from accelsim.numerics.accuracy_request import AccuracyRequest
+from accelsim.row_figures import RowAccounts
 from accelsim.samples import SampleRuns, run_samples
 from accelsim.simulation.closed_form import estimate_stages
+from accelsim.simulation.compiled.machine import supports
 from accelsim.simulation.simulator import run_stages
 from accelsim.units import BYTES_PER_GB
 from accelsim.workload.loader import load_workload
@@ -212,6 +214,12 @@ class MachineRun:
             simulation = run_stages(mapped.tiles, self.config, report)
         account = Account(self.config, self.table, self.device, mapped, simulation, self.errors, self.peak_gb_per_s)
         return account.result(self.seed, with_profile=with_profile and self.fidelity == "full")
+
+    def accounts(self, mapping: NetworkMapping) -> RowAccounts | None:
+        """What simulates rows of decisions on a mapping quickly; None where only single runs can."""
+        if self.fidelity == "estimate" or not supports(self.config):
+            return None
+        return RowAccounts(self.config, self.table, self.errors, mapping)
 
 
 def _accuracy_request(accuracy: bool | AccuracyRequest | None, data: str | Path | None) -> AccuracyRequest:  # noqa: FBT001

@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from accelsim.mapping.channel_variants import ChannelVariants
     from accelsim.mapping.network import NetworkMapping
+    from accelsim.row_figures import RowAccounts
     from accelsim.workload.skip import SkipPlan
 
 HISTOGRAM_BINS = 40
@@ -32,6 +33,18 @@ ROWS_PER_WORKER = 50
 """Rows below which a further process is not worth its start."""
 
 _CHUNK = 8
+
+
+class RowRun(Protocol):
+    """Simulates mappings on a machine."""
+
+    def __call__(
+        self, mapped: NetworkMapping, report: Callable[[float], None] | None = None, *, with_profile: bool = True
+    ) -> RunResult:
+        """Simulate a mapping."""
+
+    def accounts(self, mapping: NetworkMapping) -> RowAccounts | None:
+        """What simulates rows of decisions on a mapping quickly; None where only single runs can."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +65,7 @@ class SampleRuns:
 
     mapping: NetworkMapping
     plan: SkipPlan
-    run: Callable[..., RunResult]
+    run: RowRun
     variants: ChannelVariants | None = None
 
     @cached_property
@@ -87,9 +100,19 @@ class SampleRuns:
         stages = self._decided.stages(decisions, self.variants.stages_of(sample), self.variants.deciders())
         return replace(self.mapping, tiles=stages)
 
+    @cached_property
+    def _accounts(self) -> RowAccounts | None:
+        return self.run.accounts(self.mapping)
+
     def figures(self, row: int) -> RowFigures:
         """Simulate one row."""
-        return RowFigures.of(self.run(self.mapping_of(row), with_profile=False))
+        mapping = self.mapping_of(row)
+        found = None if self._accounts is None else self._accounts.figures(mapping.tiles)
+        return found or RowFigures.of(self.run(mapping, with_profile=False))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave behind what another process makes for itself."""
+        return {name: value for name, value in vars(self).items() if name in self.__dataclass_fields__}
 
 
 _runs: SampleRuns | None = None

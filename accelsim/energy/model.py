@@ -45,12 +45,15 @@ class EnergyModel:
         return {name: self.table.sram_energy_pj(memory.capacity_kib) for name, memory in memories.items()}
 
     @cached_property
-    def _leakage(self) -> tuple[float, int, float]:
-        """Power of an element in mW, lanes of the vector unit, and power of all memories in mW."""
-        memories = self.hardware.on_chip.values()
+    def leakage_mw(self) -> dict[str, float]:
+        """Power that leaks, by what leaks it."""
+        memories, element_mw = self.hardware.on_chip.values(), self.table.leakage_mw_per_element
         capacity_kib = sum(memory.capacity_kib * memory.instances for memory in memories)
-        sram_mw = self.table.leakage_mw_per_sram_kib * capacity_kib
-        return self.table.leakage_mw_per_element, self.hardware.vector_unit.lanes, sram_mw
+        return {
+            "pe_array": element_mw * self.hardware.pe_array.leaking_elements,
+            "vector_unit": element_mw * self.hardware.vector_unit.lanes,
+            "sram": self.table.leakage_mw_per_sram_kib * capacity_kib,
+        }
 
     def stage_energy(self, activity: Activity, dram_pj: Mapping[str, float], duration_ps: int) -> EnergyByAction:
         """Energy of one stage.
@@ -65,7 +68,6 @@ class EnergyModel:
             How long the stage took; leakage counts over it.
         """
         table, per_bit = self.table, self._sram_pj_per_bit
-        element_mw, lanes, sram_mw = self._leakage
         energy: EnergyByAction = {
             "pe_array": self._array_energy(activity),
             "vector_unit": {"operation": activity.vector_operations * table.vector_operation_pj},
@@ -76,11 +78,7 @@ class EnergyModel:
             },
             "interconnect": self._interconnect_energy(activity),
             "dram": dict(dram_pj),
-            "leakage": {
-                "pe_array": milliwatts_to_pj(element_mw * self.hardware.pe_array.leaking_elements, duration_ps),
-                "vector_unit": milliwatts_to_pj(element_mw * lanes, duration_ps),
-                "sram": milliwatts_to_pj(sram_mw, duration_ps),
-            },
+            "leakage": {name: milliwatts_to_pj(power_mw, duration_ps) for name, power_mw in self.leakage_mw.items()},
         }
         return {name: {action: rounded(pj) for action, pj in actions.items()} for name, actions in energy.items()}
 

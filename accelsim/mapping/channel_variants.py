@@ -65,6 +65,7 @@ class ChannelVariants:
     interconnect: Interconnect | None
     solutions: TilingSolutions
     _known: dict[tuple[int, Side, int], StageTiles] = field(default_factory=dict)
+    _shares: dict[tuple[int, Side, int, int], StageTiles] = field(default_factory=dict)
 
     @cached_property
     def _barred(self) -> frozenset[str]:
@@ -133,17 +134,26 @@ class ChannelVariants:
             sides: tuple[tuple[Side, str, int], ...] = (("first", gate.first, first), ("second", gate.second, second))
             for side, name, run in sides:
                 index = self._index_of[name]
-                tiles = self.mapping.tiles[index]
-                if run < gate.width:
-                    tiles = self._stage(number, side, index, run)
-                if is_open < gate.width:
-                    share = {"open": is_open, "run": run, "of": gate.width, "results": side == "first"}
-                    macs = round(tiles.activity.macs * is_open / run)
-                    gated = round(tiles.activity.gated_macs * is_open / run)
-                    activity = replace(tiles.activity, macs=macs, gated_macs=gated)
-                    tiles = replace(tiles, activity=activity, mapping=tiles.mapping | {"channels": share})
-                replaced[index] = replace(tiles, waits=True)
+                key = (number, side, run, is_open)
+                if key not in self._shares:
+                    self._shares[key] = self._share(number, side, run, is_open)
+                replaced[index] = self._shares[key]
         return replaced
+
+    def _share(self, number: int, side: Side, run: int, is_open: int) -> StageTiles:
+        """A stage that runs so many channels, of which so many are open."""
+        gate = self.plan.channel_gates[number]
+        index = self._index_of[gate.first if side == "first" else gate.second]
+        tiles = self.mapping.tiles[index]
+        if run < gate.width:
+            tiles = self._stage(number, side, index, run)
+        if is_open < gate.width:
+            share = {"open": is_open, "run": run, "of": gate.width, "results": side == "first"}
+            macs = round(tiles.activity.macs * is_open / run)
+            gated = round(tiles.activity.gated_macs * is_open / run)
+            activity = replace(tiles.activity, macs=macs, gated_macs=gated)
+            tiles = replace(tiles, activity=activity, mapping=tiles.mapping | {"channels": share})
+        return replace(tiles, waits=True)
 
     def deciders(self) -> dict[int, str]:
         """Per stage around a gate the layer that decides."""

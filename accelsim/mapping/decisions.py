@@ -9,7 +9,7 @@ planned to be on chip and the other in DRAM, or where zeros stand for the result
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,8 @@ class DecidedStages:
 
     mapping: NetworkMapping
     plan: SkipPlan
+    _known: dict[tuple[object, ...], StageTiles] = field(default_factory=dict)
+    _alive: list[object] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         graph = self.mapping.graph
@@ -103,23 +105,69 @@ class DecidedStages:
         moves = self._moves(row, closed)
         stands_for = self._stands_for(row, closed, moves)
         keeps = self._kept_longer(stands_for)
+        changed = {*stands_for, *moves, *instead}
         stages = []
         for planned in self.mapping.tiles:
-            tiles = instead.get(planned.index, planned)
-            if planned.index in decided_by:
-                tiles = replace(tiles, decided_by=decided_by[planned.index])
-            if tiles.index in moves:
-                moved = self.mapping.moves[self.mapping.stages[tiles.index].output]
-                inputs = tuple(self._rewired(operand, stands_for, moves, instead) for operand in moved.inputs)
-                stages.append(replace(moved, inputs=inputs, decided_by=tiles.decided_by))
-            elif tiles.index in closed:
-                stages.append(_closed_stage(tiles))
-            else:
-                inputs = tuple(self._rewired(operand, stands_for, moves, instead) for operand in tiles.inputs)
-                kept_until = keeps.get(tiles.index, tiles.kept_until)
-                same = kept_until == tiles.kept_until and all(map(operator.is_, inputs, tiles.inputs))
-                stages.append(tiles if same else replace(tiles, inputs=inputs, kept_until=kept_until))
+            index = planned.index
+            decider = decided_by.get(index, planned.decided_by)
+            if index in closed and index not in moves:
+                key: tuple[object, ...] = (index, "closed", decider, id(instead.get(index)))
+                known = self._known.get(key)
+                if known is None:
+                    tiles = instead.get(index, planned)
+                    known = self._keep(key, _closed_stage(replace(tiles, decided_by=decider)), tiles)
+                stages.append(known)
+                continue
+            makers = _makers_of(instead[index].inputs) if index in instead else self._makers[index]
+            rewired = tuple(
+                (maker, *((end, end in moves, id(instead.get(end))) for end in stands_for.get(maker, (maker,))))
+                for maker in makers
+                if maker in changed
+            )
+            key = (index, index in moves, decider, keeps.get(index), id(instead.get(index)), rewired)
+            known = self._known.get(key)
+            if known is None:
+                made = self._open_stage(planned, decider, keeps.get(index), stands_for, moves, instead)
+                known = self._keep(key, made, tuple(instead.values()))
+            stages.append(known)
         return tuple(stages)
+
+    def _keep(self, key: tuple[object, ...], stage: StageTiles, alive: object) -> StageTiles:
+        """Remember a stage, so that rows which agree on it share it; `alive` is what the key knows by its identity."""
+        self._known[key] = stage
+        self._alive.append(alive)
+        return stage
+
+    @cached_property
+    def _makers(self) -> list[tuple[int, ...]]:
+        """Per stage those that it, or the move that may take its place, reads from."""
+        makers = []
+        for planned in self.mapping.tiles:
+            move = self.mapping.moves.get(self.mapping.stages[planned.index].output)
+            inputs = planned.inputs if move is None else (*planned.inputs, *move.inputs)
+            makers.append(_makers_of(inputs))
+        return makers
+
+    def _open_stage(
+        self,
+        planned: StageTiles,
+        decided_by: int | None,
+        keep: int | None,
+        stands_for: dict[int, list[int]],
+        moves: set[int],
+        instead: Mapping[int, StageTiles],
+    ) -> StageTiles:
+        """A stage that runs, or the move in its place."""
+        tiles = instead.get(planned.index, planned)
+        if planned.index in moves:
+            tiles = self.mapping.moves[self.mapping.stages[planned.index].output]
+            keep = tiles.kept_until
+        inputs = tuple(self._rewired(operand, stands_for, moves, instead) for operand in tiles.inputs)
+        kept_until = tiles.kept_until if keep is None else keep
+        same = all(map(operator.is_, inputs, tiles.inputs))
+        if same and (kept_until, decided_by) == (tiles.kept_until, tiles.decided_by):
+            return tiles
+        return replace(tiles, inputs=inputs, kept_until=kept_until, decided_by=decided_by)
 
     def _closed(self, row: NDArray[np.bool_]) -> set[int]:
         closed: set[int] = set()
@@ -205,6 +253,11 @@ class DecidedStages:
                 drained = entry.drained if drains == planned else -(-entry.drained * drains // planned)
                 needed[end] = np.maximum(needed.get(end, 0), drained)
         return operand.after(*(Dependence(end, drained) for end, drained in needed.items()))
+
+
+def _makers_of(inputs: Iterable[OperandTiles]) -> tuple[int, ...]:
+    """Stages that make what some operands are."""
+    return tuple(dict.fromkeys(entry.stage for tiles in inputs for entry in tiles.dependences))
 
 
 def _closed_stage(tiles: StageTiles) -> StageTiles:

@@ -24,7 +24,7 @@ LAYERS = (
     {"hardware"},
     {"simulation"},
     {"energy", "numerics"},
-    {"accounting", "sample_figures", "samples", "budgets", "pipeline", "tolerate", "training", "arrays"},
+    {"accounting", "sample_figures", "row_figures", "samples", "budgets", "pipeline", "tolerate", "training", "arrays"},
     {"validation", "explore"},
     {"report"},
     {"cli"},

@@ -42,6 +42,7 @@ class StageGraph:
         self._burst_bytes = burst_bytes
         self._buffers = {name: number for number, name in enumerate(buffers)}
         self.causes: list[str] = list(_CAUSES)
+        self._stages: dict[int, tuple[int, StageTiles]] = {}
         self._known: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._words = np.zeros(_FIRST_WORDS, np.int64)
         self._size = 1  # nothing lies at place 0
@@ -63,12 +64,9 @@ class StageGraph:
 
     def rows_of(self, stages: Sequence[StageTiles]) -> Words:
         """Place of each stage; those that are new are appended."""
-        known = self._known
-        rows = np.empty(len(stages), np.int64)
-        for number, stage in enumerate(stages):
-            found = known.get(("stage", id(stage)))
-            rows[number] = self._append_stage(stage) if found is None else found[0]
-        return rows
+        known = self._stages
+        places = [known[id(stage)][0] if id(stage) in known else self._append_stage(stage) for stage in stages]
+        return np.array(places, np.int64)
 
     def _keep(self, key: tuple[Any, ...], row: Any, alive: Any) -> Any:  # noqa: ANN401 - whatever the key stands for
         """Remember what was laid out; `alive` are the objects whose identities make up the key."""
@@ -99,7 +97,9 @@ class StageGraph:
             row[la.SG_STEPS] = len(stage.compute_cycles)
             self._lay_limits(stage, row)
             self._lay_loads(stage, row)
-        return int(self._keep(("stage", id(stage)), self._append(row), stage))
+        place = self._append(row)
+        self._stages[id(stage)] = place, stage
+        return place
 
     # -- operands -------------------------------------------------------------------------------------------------
 

@@ -119,16 +119,23 @@ class CompiledRun:
         reads, writes = (int(moved[-1]) // memory.burst_bytes for moved in (activity.read_bytes, activity.write_bytes))
         return RunEnd(end_cycle, end_ps, activity, reads, writes)
 
+    def wasted_of(self, stage: int) -> dict[str, int]:
+        """Bytes fetched in vain for a stage, by operand, in the order in which they were first asked for."""
+        return _in_order(self.wasted_bytes[stage], self._table(la.WASTED_ORDER, self.stages, la.CODES)[stage], STREAMS)
+
+    @property
+    def stall_order(self) -> Words:
+        """By stage and cause, when the cause was first met: numbers that grow; 0 for never."""
+        return self._table(la.STALL_ORDER, self.stages, len(self.causes))
+
     def timings(self) -> list[StageTiming]:
         """What each stage took; causes in the order in which they were first met."""
-        stall_order = self._table(la.STALL_ORDER, self.stages, len(self.causes))
-        wasted_order = self._table(la.WASTED_ORDER, self.stages, la.CODES)
-        wasted, stalls = self.wasted_bytes, self.stalls
+        stall_order, stalls = self.stall_order, self.stalls
         return [
             StageTiming(
                 end_cycle=end,
                 compute_cycles=compute,
-                wasted_bytes=_in_order(wasted[stage], wasted_order[stage], STREAMS),
+                wasted_bytes=self.wasted_of(stage),
                 stalls=_in_order(stalls[stage], stall_order[stage], self.causes),
             )
             for stage, (end, compute) in enumerate(
