@@ -5,6 +5,11 @@ the zeros frozen. Both have a latent value of full width that the optimiser move
 is stored of it: the nearest power of two in linear distance, the nearest step of the layer's basis scale. SmartDeal's
 released code instead counts the signs of a coefficient's gradient and shifts its exponent when the count is full; a
 latent value gathers their sizes as well, and needs no threshold of its own.
+
+A slice may split its scale between its two factors in any way, and in some that are nearly singular one of them is
+large and a small step of the other throws the weights far off. So each gradient is divided by the Gram matrix of the
+other factor, after which a step moves the weights as far as one of ordinary gradient descent would (scaled gradient
+descent: Tong, Ma and Chi, JMLR 22, 2021).
 """
 
 from __future__ import annotations
@@ -32,11 +37,24 @@ TUNING_RATE, MOMENTUM, DECAY, BATCH = 0.01, 0.9, 5e-4, 128
 """Momentum and decay: SmartDeal's released code. Its learning rate of 0.1 is for networks with batch normalisation."""
 
 
+DAMPING = 1e-2
+"""Of the Gram matrices, as a share of their mean diagonal (assumption)."""
+
+
 def nearest_powers(values: Tensor, lowest: int, highest: int) -> Tensor:
     """Signed powers of two nearest in linear distance, the lower on ties; none becomes zero."""
     fractions, exponents = torch.frexp(values.abs())
     powers = torch.where(values == 0, lowest, exponents - 1 + (fractions > 0.75).int()).clamp(lowest, highest)
     return torch.copysign(torch.ldexp(torch.ones_like(values), powers), values)
+
+
+def _scale_gradient(factor: Tensor, other: Tensor, *, from_left: bool) -> None:
+    """Divide the gradient of a factor by the Gram matrix of the columns of the other one, slice by slice."""
+    gram = other.mT @ other
+    size = gram.shape[-1]
+    damped = gram.diagonal(dim1=-2, dim2=-1).mean(-1) * DAMPING + torch.finfo(gram.dtype).tiny ** 0.25
+    inverse = torch.linalg.inv(gram + damped[:, None, None] * torch.eye(size, device=gram.device))
+    factor.register_hook(lambda gradient: inverse @ gradient if from_left else gradient @ inverse)  # type: ignore[no-untyped-call]
 
 
 class EncodedModule(StructureModule):
@@ -75,8 +93,12 @@ class EncodedModule(StructureModule):
             scale = basis.abs().max() / self._most
             off_basis = torch.round(basis / scale) * scale - basis
             off_power = self._powers(key) - latent
-        kept = self.get_buffer(f"kept/{key}")
-        slices = ((latent + off_power) * kept) @ (basis + off_basis)
+        with torch.autocast(latent.device.type, enabled=False):  # what is stored decodes exactly
+            powers, stored = (latent + off_power) * self.get_buffer(f"kept/{key}"), basis + off_basis
+            slices = powers @ stored
+        if slices.requires_grad:
+            _scale_gradient(powers, stored.detach().mT, from_left=False)
+            _scale_gradient(stored, powers.detach(), from_left=True)
         filters = slices.reshape(layer.layout.filters, -1)[:, : layer.layout.filter_weights]
         weight: Tensor = filters.reshape(layer.weight_shape)
         return weight

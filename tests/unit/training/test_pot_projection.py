@@ -24,7 +24,7 @@ from accelsim.workload.loader import load_workload  # noqa: E402
 from accelsim.workload.onnx_build import build_onnx  # noqa: E402
 from accelsim.workload.pot.files import load_pot_weights, save_pot_weights  # noqa: E402
 from accelsim.workload.pot.parameters import PotParameters  # noqa: E402
-from accelsim.workload.pot.weights import PotLayer  # noqa: E402
+from accelsim.workload.pot.weights import PlainLayer, PotLayer  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -161,6 +161,28 @@ def test_a_network_that_is_not_tuned_computes_with_what_decodes(network: Network
     module = EncodedModule(network, pot)
     for name, weights in once.weights.items():
         assert np.allclose(module.weight(name).detach().numpy(), weights, rtol=1e-6, atol=1e-7)
+
+
+def test_how_a_slice_splits_its_scale_does_not_decide_how_far_a_step_goes(network: Network) -> None:
+    """Coefficients sixteen times smaller with bases sixteen times larger: the same weights, and the same step."""
+    _, pot = COARSE.project(network)
+    other = replace(pot, layers=tuple(split_otherwise(layer) for layer in pot.layers))
+    steps = []
+    for weights in (pot, other):
+        module = EncodedModule(network, weights)
+        name = next(iter(module.coefficients)).replace("/", ".")
+        before = module.weight(name)
+        (before * torch.arange(before.numel(), dtype=torch.float32).reshape(before.shape)).sum().backward()
+        coefficients, bases = (parts[name.replace(".", "/")] for parts in (module.coefficients, module.bases))
+        steps.append((before.detach(), coefficients.grad @ bases.detach() + coefficients.detach() @ bases.grad))
+    assert torch.allclose(steps[0][0], steps[1][0], rtol=1e-5)
+    assert torch.allclose(steps[0][1], steps[1][1], rtol=1e-2, atol=1e-3 * float(steps[0][1].abs().max()))
+
+
+def split_otherwise(layer: PotLayer | PlainLayer) -> PotLayer | PlainLayer:
+    if isinstance(layer, PlainLayer):
+        return layer
+    return replace(layer, lowest_exponent=layer.lowest_exponent - 4, basis_scale=16 * layer.basis_scale)
 
 
 @pytest.mark.parametrize(
