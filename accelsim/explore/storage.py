@@ -10,14 +10,14 @@ import json
 import sqlite3
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
 import sqlalchemy.event
 import sqlalchemy.exc
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution, distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
@@ -27,6 +27,7 @@ from accelsim.explore.metrics import METRICS
 from accelsim.explore.parameter import Choice, Parameter
 from accelsim.explore.storage_errors import told_clearly
 from accelsim.explore.trial import COMPLETE, FAILED, PRUNED, RUNNING, TrialRecord
+from accelsim.explore.trial_rows import add_running, finish_running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,8 @@ class StudyStorage:
     _study_id: int
     _lock: TextIO | None
     _running: dict[int, int]
+    _own: set[int] = field(default_factory=set)
+    _distributions: dict[str, tuple[BaseDistribution, str]] = field(default_factory=dict)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -102,6 +105,19 @@ class StudyStorage:
 
     def start(self, record: TrialRecord, space: Space) -> None:
         """Store a trial as running."""
+        if self._lock is not None:
+            if not self._distributions:
+                known = {entry.path: distribution(entry) for entry in space.parameters}
+                self._distributions |= {name: (kind, distribution_to_json(kind)) for name, kind in known.items()}
+            params = {
+                name: (self._distributions[name][0].to_internal_repr(value), self._distributions[name][1])
+                for name, value in record.point.items()
+            }
+            with told_clearly(self.url):
+                number = add_running(self._storage, self._study_id, TrialState.RUNNING, params, {"point": record.index})
+            self._running[record.index] = number
+            self._own.add(number)
+            return
         trial = create_trial(
             state=TrialState.RUNNING,
             params=record.point,
@@ -123,6 +139,11 @@ class StudyStorage:
         if record.error is not None:
             attributes["error"] = record.error
         values = [record.metrics[name] for name in objectives] if record.state == COMPLETE else None
+        if trial in self._own:
+            violations = {f"{_CONSTRAINT}{text}": violation for text, violation in record.violations.items()}
+            with told_clearly(self.url):
+                finish_running(self._storage, trial, _STATES[record.state], values or (), attributes, violations)
+            return
         with told_clearly(self.url):
             for name, value in attributes.items():
                 self._storage.set_trial_user_attr(trial, name, value)

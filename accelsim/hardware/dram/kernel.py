@@ -334,6 +334,8 @@ def place_burst(
     capacity = offers.shape[1]
     if ring[i, lo.RG_COUNT] == capacity:
         return False
+    if ring[i, lo.RG_COUNT] == 0:
+        ring[i, lo.RG_FIRST] = 0  # so that a large ring of few requests stays in the cache
     at = (ring[i, lo.RG_FIRST] + ring[i, lo.RG_COUNT]) % capacity
     r = c * config[lo.CF_RANKS] + value[1]
     offers[i, at, lo.O_BURST] = burst

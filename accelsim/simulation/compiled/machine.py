@@ -39,7 +39,8 @@ _COMPONENT = np.array([COMPONENTS.index(name) for name in _NAMES])
 """Components of the trace, by the numbers that the kernels give them."""
 
 _FEWEST_BURSTS = 64
-_MOST_FIRST_BURSTS = 2**16
+_BUFFERS_OFFERED = 8
+_MOST_FIRST_BURSTS = 2**18
 _MOST_BYTES_PER_S = 9 * 10**12
 """Of an ideal memory; beyond that the time of a transfer could leave 64 bits."""
 
@@ -229,7 +230,7 @@ class CompiledMachine:
                     progress(int(state[ended]) / len(stages))
             if status != la.RINGS_FULL or not isinstance(memory, Dram):
                 break
-            self._ring_bursts *= 2  # what was done is lost, and all of it is done again
+            self._ring_bursts *= 4  # what was done is lost, and all of it is done again
             memory.reset()
         if status != la.DONE:
             message = "a table of the compiled machine is too small for this network"
@@ -261,12 +262,12 @@ class CompiledMachine:
         return self._arrays
 
     def _first_ring(self, stages: Sequence[StageTiles], burst_bytes: int) -> int:
-        """Bursts that a stream may probably have offered at one time: what fills the largest buffer, or all."""
+        """Bursts that a stream probably never has offered at one time: several buffers full, or all there are."""
         largest = max(memory.capacity_kib for memory in self._hardware.on_chip.values()) * BYTES_PER_KIB / burst_bytes
         patterns = [tiles.fetch for stage in stages for tiles in (*stage.inputs, stage.output.tiles)]
         patterns += [stage.output.drain for stage in stages]
-        moved = sum(int(pattern.tile_bytes.sum()) // burst_bytes + len(pattern.runs) for pattern in patterns)
-        wanted = max(min(largest, moved, _MOST_FIRST_BURSTS), _FEWEST_BURSTS)
+        moved = sum(int(pattern.burst_counts(burst_bytes).sum()) for pattern in patterns)
+        wanted = max(min(_BUFFERS_OFFERED * largest, moved, _MOST_FIRST_BURSTS), _FEWEST_BURSTS)
         return int(2 ** np.ceil(np.log2(wanted)))
 
     def _prepared(self, sizes: _Sizes, order: Words, memory: Dram | IdealMemory) -> Words:
