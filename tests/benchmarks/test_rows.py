@@ -7,8 +7,6 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 from accelsim import samples
 from accelsim.pipeline import simulate
 from accelsim.workload.annotations import Annotations
@@ -16,6 +14,7 @@ from accelsim.workload.skip_annotation import SkipRecord, with_skips
 from accelsim.workload.zoo.resnet import resnet_cifar
 
 if TYPE_CHECKING:
+    import pytest
     from pytest_benchmark.fixture import BenchmarkFixture
 
     from accelsim.sample_figures import RowFigures
