@@ -70,13 +70,14 @@ class GatedResNet(GatedNetwork):
         return [block for block in self.blocks if isinstance(block, BasicBlock)][1:]
 
     def load_plain(self, weights: dict[str, Tensor]) -> None:
-        """Take over the trained weights of `accelsim.training.networks.resnet_cifar` of the same depth."""
+        """Take over trained weights: those of `accelsim.training.networks.resnet_cifar`, or of another's backbone."""
         last = len(self.blocks) + 2
         places = {"0": "stem", str(last): "head"} | {str(i + 1): f"blocks.{i}" for i in range(len(self.blocks))}
         renamed = {}
         for name, values in weights.items():
             number, _, rest = name.partition(".")
-            renamed[f"{places.get(number, number)}.{rest}"] = values
+            if number != "gates":
+                renamed[f"{places.get(number, number)}.{rest}"] = values
         own = {name for name in self.state_dict() if not name.startswith("gates.")}
         if set(renamed) != own:
             raise InputError("is no plain network of the same depth", where="backbone", value=len(weights))

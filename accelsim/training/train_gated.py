@@ -49,7 +49,8 @@ def train_gated(
     epochs, joint_epochs
         Epochs of the backbone and of each budget, instead of the recipe's.
     backbone
-        Checkpoint of the plain ResNet of the same depth, whose weights stand in for the training of the backbone.
+        Checkpoint of the plain ResNet of the same depth, or of the backbone of one with other gates, whose weights
+        stand in for the training of the backbone.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def main(
     budgets: Annotated[str, typer.Option(help="Percent of the computation, falling.")] = "100,75,50,35",
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of the backbone.")] = None,
     joint_epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of each budget.")] = None,
-    backbone: Annotated[Path | None, typer.Option(help="Checkpoint of a plain ResNet to start from.")] = None,
+    backbone: Annotated[Path | None, typer.Option(help="Checkpoint of a ResNet without gates to start from.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     seed: Annotated[int, typer.Option(min=0, help="Decides everything random.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of PyTorch; more is rarely faster here.")] = 1,

@@ -234,6 +234,16 @@ def test_a_gated_resnet_takes_over_a_plain_one() -> None:
         model.load_plain(resnet_cifar(20).state_dict())
 
 
+def test_a_gated_resnet_takes_over_the_backbone_of_one_with_other_gates() -> None:
+    exercised(other := GatedResNet(14))
+    model = GatedResNet(14, channel_gates=True).eval()
+    model.load_plain(other.state_dict())
+    model.gating = other.eval().gating = False
+    images = torch.randn(4, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(model(images)[0], other(images)[0])
+
+
 def test_gates_are_hard_and_let_gradients_through() -> None:
     probability = torch.tensor([0.2, 0.5, 0.7], requires_grad=True)
     hard = decide(probability)
