@@ -39,9 +39,8 @@ def test_layers_may_be_left_out(tmp_path: Path) -> None:
     pair = {"network": "alexnet_ternary", "against": "alexnet"}
     assert outcome(tmp_path, networks=[{**pair, "without": ["conv1", "fc8"]}]).points[0].value == 16
     graph = load_workload("alexnet")
-    kept = sum(graph.parameters(layer) - layer.operator.weight_shape(graph.input_shapes(layer))[0]  # type: ignore[union-attr]
-               for layer in graph.layers if layer.name in {"conv1", "fc8"})  # fmt: skip
-    weights = sum(tensor.elements for layer in graph.layers if (tensor := graph.weight_tensor(layer)) is not None)
+    tensors = {layer.name: tensor for layer in graph.layers if (tensor := graph.weight_tensor(layer)) is not None}
+    weights, kept = (sum(tensors[name].elements for name in names) for names in (tensors, ("conv1", "fc8")))
     assert outcome(tmp_path, networks=[pair]).value == pytest.approx(weights / (kept + (weights - kept) / 16))
 
 
