@@ -119,7 +119,10 @@ class LayerTiler:
                     problem = (
                         f"layer {stage.layer.name!r} has operands of {bits} bits, the array multiplies up to {widest}"
                     )
-                    raise MappingError(problem, where=self.graph.source or self.graph.name, key=tensor)
+                    ways = "a wider pe_array.operand_bits"
+                    if tensor.endswith(".gradient"):
+                        ways += ", or narrower training.gradient_bits"
+                    raise MappingError(problem, where=self.graph.source or self.graph.name, key=tensor, allowed=ways)
 
     def problem(self, stage: Stage) -> TilingProblem:
         """The tiling problem of a stage on the array."""

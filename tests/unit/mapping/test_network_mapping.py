@@ -340,7 +340,10 @@ def test_layer_that_would_be_cut_to_dust_is_refused() -> None:
 
 def test_operand_wider_than_a_multiplier_is_refused() -> None:
     graph = network(Layer("c1", conv(), ("x",), weight_bits=24))
-    message = "net: c1.weight: layer 'c1' has operands of 24 bits, the array multiplies up to 16"
+    message = (
+        "net: c1.weight: layer 'c1' has operands of 24 bits, the array multiplies up to 16; "
+        "allowed: a wider pe_array.operand_bits"
+    )
     with pytest.raises(MappingError, match=f"^{re.escape(message)}$"):
         mapped(graph)
 
