@@ -228,9 +228,10 @@ def test_random_tile_graphs(seed: int) -> None:
     check(Draw(seed).stages(), drawn_machine(seed + 1))
 
 
-def test_most_random_tile_graphs_run_to_their_end() -> None:
+def test_many_random_tile_graphs_run_to_their_end() -> None:
+    """The others block each other, which both have to find."""
     ended = [check(Draw(seed).stages(), machine(dram=MEMORIES[1])) for seed in range(20)]
-    assert sum(ended) > len(ended) // 2
+    assert sum(ended) > len(ended) // 4
 
 
 # -- networks ----------------------------------------------------------------------------------------------------------
