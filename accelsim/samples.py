@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from accelsim.workload.skip import SkipPlan
 
 HISTOGRAM_BINS = 40
-ROWS_PER_WORKER = 50
+ROWS_PER_WORKER = 300
 """Rows below which a further process is not worth its start."""
 
-_CHUNK = 8
+_CHUNK = 50
 
 
 class RowRun(Protocol):
