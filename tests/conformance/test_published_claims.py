@@ -51,6 +51,15 @@ def test_every_claim_is_published_as_its_file_states_it(name: str) -> None:
         assert {key: known[entry.claim.id][key] for key in stated} == stated, entry.claim.id
 
 
+def test_every_assumption_that_names_a_parameter_was_swept_over_its_values() -> None:
+    for entry in claims():
+        known = published("claims")[entry.claim.id]
+        if known["simulated"] is None:
+            continue
+        stated = [(one.parameter, len(one.values or ())) for one in entry.claim.assumptions if one.parameter]
+        assert [(one["parameter"], len(one["points"])) for one in known["sweeps"]] == stated, entry.claim.id
+
+
 @pytest.mark.parametrize("name", ["claims", "claims.reduced"])
 def test_published_verdicts_are_those_of_the_published_figures(name: str) -> None:
     for entry in claims():
