@@ -30,6 +30,8 @@ from accelsim.workload.skip import SkipPlan, drawn_decisions
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
     from accelsim.result import RunResult
     from accelsim.workload.graph import LayerGraph
 
@@ -73,6 +75,7 @@ OWN_BASE = "resnet20_cifar"
 OWN = (
     *(OwnSkip(f"resnet20_gated_{budget}", OWN_BASE, OWN_BASE) for budget in (100, 75, 50, 35)),
     *(OwnSkip(f"resnet38_gated_{budget}", "resnet38_cifar", "resnet38_gated_100") for budget in (100, 75, 50, 35)),
+    OwnSkip("resnet38_channel_gated_50", "resnet38_cifar", "resnet38_gated_100"),
     *(OwnSkip(f"densenet_gated_{budget}", "densenet_cifar", "densenet_gated_100") for budget in (100, 75, 50)),
 )
 """Where no plain network was trained apart, the one whose gates let everything run gives the accuracy without them."""
@@ -240,10 +243,19 @@ def gated_case(network: str) -> GatedCase:
     plan = graph.annotations.skip
     if plan is None or plan.right is None:
         raise InputError("has no decisions with their answers", where=network)
-    shares = [gated_share(base, gate.layers) for gate in plan.gates]
-    implied = 1 - sum(share * (1 - rate) for share, rate in zip(shares, plan.execution_rates().values(), strict=True))
+    shares = np.array([gated_share(base, gate.layers) for gate in plan.gates])
+    implied = 1 - float((shares * (1 - _executed(plan))).sum(axis=1).mean())
     accuracies = float(plan.right.mean()), _own_accuracy(own[network].base_weights)
     return GatedCase(graph, base, implied, *accuracies, published=False)
+
+
+def _executed(plan: SkipPlan) -> NDArray[np.float64]:
+    """Per sample and gate the part of its work that is done: of a block that runs, the channels that are computed."""
+    executed = plan.decisions.astype(np.float64)
+    column = {gate.name: number for number, gate in enumerate(plan.gates)}
+    for number, gate in enumerate(plan.channel_gates):
+        executed[:, column[gate.name]] *= plan.channels_of(number).mean(axis=1)
+    return executed
 
 
 def _own_accuracy(network: str) -> float:
