@@ -27,7 +27,7 @@ CIFAR = [name for name in NETWORKS if "fashion" not in name]
 WITH_ONNX = sorted(path.stem for path in (WORKLOADS / "models").glob("*.onnx"))
 RETRAINED = sorted(path.stem for path in (WORKLOADS / "weights").glob("*_retrained_pot.npz"))
 """Networks retrained for decomposed weights."""
-TRACES = sorted(path.stem for path in (WORKLOADS / "skip").glob("*.npz"))
+TRACES = sorted(name for name in NETWORKS if (WORKLOADS / "skip" / f"{name}.npz").exists())
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 

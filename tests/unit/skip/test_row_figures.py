@@ -13,7 +13,6 @@ from accelsim import samples
 from accelsim.config.loader import load_hardware
 from accelsim.sample_figures import RowFigures
 from accelsim.workload.annotations import Annotations
-from accelsim.workload.channel_skip import ChannelGate
 from accelsim.workload.gates import with_gates
 from accelsim.workload.skip import SkipPlan
 from accelsim.workload.skippable import skippable_blocks

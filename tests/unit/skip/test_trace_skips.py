@@ -21,7 +21,7 @@ from accelsim.workload.loader import load_workload
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 TRACES = resource_folder("workloads") / "skip"
-NAMES = sorted(path.stem for path in TRACES.glob("*.npz") if "gated" in path.stem)
+NAMES = sorted(path.stem for path in TRACES.glob("*.npz") if not path.stem.endswith("_pot"))
 
 
 @pytest.mark.parametrize("name", NAMES)
