@@ -55,11 +55,13 @@ def lanes(start_ps: NDArray[np.int64], end_ps: NDArray[np.int64]) -> list[int]:
     busy_until: list[int] = []
     chosen = []
     for start, end in zip(start_ps.tolist(), end_ps.tolist(), strict=True):
-        lane = next((index for index, free in enumerate(busy_until) if free <= start), len(busy_until))
-        if lane == len(busy_until):
-            busy_until.append(end)
+        for lane, free in enumerate(busy_until):
+            if free <= start:
+                busy_until[lane] = end
+                break
         else:
-            busy_until[lane] = end
+            lane = len(busy_until)
+            busy_until.append(end)
         chosen.append(lane)
     return chosen
 
@@ -111,13 +113,18 @@ def _component_tracks(profile: Profile) -> Iterator[str]:
         for lane in range(max(lane_of, default=0) + 1):
             tid = first + lane
             yield from _track(tid, label if lane == 0 else f"{label} #{lane + 1}")
-        category = json.dumps(label)
-        for (_, layer, step, start, end, size), lane in zip(phases.tolist(), lane_of, strict=True):
-            yield (
-                f'{{"ph":"X","pid":{_PID},"tid":{first + lane},"name":{names[layer]},"cat":{category},'
-                f'"ts":{_microseconds(start)},"dur":{_microseconds(end - start)},'
-                f'"args":{{"layer":{names[layer]},"step":{step},"bytes":{size}}}}}'
-            )
+        category = json.dumps(label).replace("%", "%%")
+        form = (
+            f'{{"ph":"X","pid":{_PID},"tid":%d,"name":%s,"cat":{category},"ts":%d.%06d,"dur":%d.%06d,'
+            f'"args":{{"layer":%s,"step":%d,"bytes":%d}}}}'
+        )  # one conversion for each event: long runs have half a million
+        layer = [names[number] for number in phases["layer"].tolist()]
+        start = np.divmod(phases["start_ps"], PS_PER_US)
+        length = np.divmod(phases["end_ps"] - phases["start_ps"], PS_PER_US)
+        times = [part.tolist() for part in (*start, *length)]
+        tids = [first + lane for lane in lane_of]
+        rows = zip(tids, layer, *times, layer, phases["step"].tolist(), phases["bytes"].tolist(), strict=True)
+        yield from [form % row for row in rows]
 
 
 def _counter(name: str, time_ps: int, args: str) -> str:
@@ -139,6 +146,7 @@ def _bandwidth_counter(profile: Profile, end_ps: int) -> Iterator[str]:
 
 def _occupancy_counters(profile: Profile) -> Iterator[str]:
     for buffer, changes in profile.buffer_occupancy.items():
-        name = json.dumps(f"{buffer} buffer (bytes)")
-        for time, size in changes.tolist():
-            yield _counter(name, time, f'"bytes":{size}')
+        name = json.dumps(f"{buffer} buffer (bytes)").replace("%", "%%")
+        form = f'{{"ph":"C","pid":{_PID},"name":{name},"ts":%d.%06d,"args":{{"bytes":%d}}}}'
+        whole, rest = np.divmod(changes["time_ps"], PS_PER_US)
+        yield from [form % row for row in zip(whole.tolist(), rest.tolist(), changes["bytes"].tolist(), strict=True)]
