@@ -46,7 +46,8 @@ def read_weights(path: str | Path) -> NetworkWeights:
     path
         An ONNX model: the weights of its Conv, Gemm and MatMul nodes, floating-point ones and integers with their
         scales, by the names that `accelsim.workload.onnx_import.import_onnx` gives them; or an npz archive with arrays
-        of two or four dimensions.
+        of two or four dimensions, floating-point ones and integers ``NAME`` whose ``NAME_scale`` (one number, or one
+        per output) lies beside them, as in the archives of this package.
 
     Raises
     ------
@@ -62,7 +63,8 @@ def read_weights(path: str | Path) -> NetworkWeights:
     found = _from_onnx(path) if suffix == ".onnx" else _from_npz(path)
     if not found.arrays:
         holder = "Conv, Gemm or MatMul node with floating-point weights"
-        wanted = holder if suffix == ".onnx" else "floating-point array (out, in, rows, columns) or (out, in)"
+        shaped = "floating-point array (or integers and their scales) of shape (out, in, rows, columns) or (out, in)"
+        wanted = holder if suffix == ".onnx" else shaped
         raise WorkloadError(f"has no {wanted}", where=path)
     return found
 
@@ -75,13 +77,25 @@ def _from_npz(path: Path) -> NetworkWeights:
     for name, array in arrays.items():
         if array.ndim < 2:
             continue
-        if not np.issubdtype(array.dtype, np.floating):
-            left_out[name] = f"holds {array.dtype}, not floating-point numbers"
+        values = _scaled(array, arrays.get(f"{name}_scale"))
+        if values is None:
+            left_out[name] = f"holds {array.dtype}, not floating-point numbers, and has no {name}_scale to fit it"
         elif array.ndim not in (2, 4):
             left_out[name] = f"has {array.ndim} dimensions"
         else:
-            taken[name] = array
+            taken[name] = values
     return NetworkWeights(path.stem, taken, left_out)
+
+
+def _scaled(array: Weights, scale: Weights | None) -> Weights | None:
+    """Return floating-point numbers as they are and integers times their scale; None where no scale fits them."""
+    if np.issubdtype(array.dtype, np.floating):
+        return array
+    if scale is None or not np.issubdtype(array.dtype, np.integer) or not np.issubdtype(scale.dtype, np.floating):
+        return None
+    if scale.size != 1 and scale.shape != array.shape[:1]:
+        return None
+    return array.astype(np.float32) * scale.reshape(-1, *(1,) * (array.ndim - 1))
 
 
 def _from_onnx(path: Path) -> NetworkWeights:

@@ -150,6 +150,19 @@ def test_computed_weights_are_left_out(tmp_path: Path) -> None:
     assert found.left_out == {"q": "holds no floating-point numbers"}, "scales of blocks"
 
 
+def test_integers_in_an_archive_are_read_with_their_scales(tmp_path: Path) -> None:
+    integers = np.arange(-18, 18, dtype=np.int8).reshape(2, 2, 3, 3)
+    scales = np.array([0.5, 0.25], np.float32)
+    np.savez(tmp_path / "net.npz", a=integers, a_scale=scales, b=integers, b_scale=np.float32(2), c=integers,
+             c_scale=np.ones(3, np.float32), d=integers, d_scale=np.ones(2, np.int32))  # fmt: skip
+    found = read_weights(tmp_path / "net.npz")
+    np.testing.assert_array_equal(found.arrays["a"], integers * scales.reshape(2, 1, 1, 1))
+    np.testing.assert_array_equal(found.arrays["b"], 2.0 * integers)
+    assert found.left_out == {
+        name: f"holds int8, not floating-point numbers, and has no {name}_scale to fit it" for name in ("c", "d")
+    }
+
+
 def test_weights_in_a_file_beside_the_model_are_read(tmp_path: Path) -> None:
     weights = random_weights(8, 3, 3, 3)
     (tmp_path / "weights.bin").write_bytes(weights.tobytes())
@@ -250,7 +263,7 @@ def nan_model(path: Path) -> None:
         (["net.txt"], "net.txt: '.txt': is no format of weights by its suffix; allowed: .onnx, .npz"),
         (["nan.onnx"], "nan.onnx: w = nan: 1 of its weights are not finite, the first at (1, 2, 0, 0)"),
         (["infinite.npz"], "infinite.npz: w = inf: 1 of its weights are not finite"),
-        (["integers.npz"], "integers.npz: has no floating-point array (out, in, rows, columns) or (out, in)"),
+        (["integers.npz"], "integers.npz: has no floating-point array (or integers and their scales) of shape"),
         (["small.npz"], "small.npz: w: no weight array can be decomposed: its filters of 4 weights are smaller than"),
         (["pot.npz"], "pot.npz: holds power-of-two weights already"),
         (["broken.onnx"], "broken.onnx: is no ONNX model, or a truncated one"),
