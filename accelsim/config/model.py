@@ -60,8 +60,7 @@ def validate(model: type[_Model], data: Mapping[str, Any], where: object, error:
     try:
         return model.model_validate_json(text)
     except ValidationError as problem:
-        details = sorted(problem.errors(), key=lambda entry: entry["type"] != "extra_forbidden")
-        raise _as_input_error(details[0], model, data, where, error) from None
+        raise _as_input_error(problem.errors(), model, data, where, error) from None
 
 
 _PLAIN = "a number, a text in quotes, true or false, a list or a mapping"
@@ -99,9 +98,10 @@ _EXPECTED = {
 
 
 def _as_input_error(
-    detail: ErrorDetails, model: type[Record], data: object, where: object, error: type[InputError]
+    details: list[ErrorDetails], model: type[Record], data: object, where: object, error: type[InputError]
 ) -> InputError:
-    path = [part for part in detail["loc"] if not (isinstance(part, str) and "[" in part)]
+    path, alternatives = _told_first(details, data)
+    detail = next((entry for entry in alternatives if not entry["type"].endswith("_type")), alternatives[0])
     key = ".".join(str(part) for part in path)
     if detail["type"] == "extra_forbidden":
         owner = _record_at(model, data, path[:-1])
@@ -111,9 +111,8 @@ def _as_input_error(
         owner = _record_at(model, data, path[:-1])
         field = owner.model_fields.get(str(path[-1])) if owner else None
         return error("is missing", where=where, key=key, allowed=field and _words_for(field.annotation))
-    words = _EXPECTED.get(detail["type"], "").format(**detail.get("ctx", {}))
-    if not words and detail["msg"].startswith("Input should be "):
-        words = detail["msg"].removeprefix("Input should be ")
+    alike = alternatives if detail["type"].endswith("_type") else [detail]
+    words = " or ".join(dict.fromkeys(_words_of(entry) for entry in alike))
     if words and detail["input"] is None:
         return error("has no value", where=where, key=key, allowed=words)
     if detail["type"] in {"too_short", "too_long"}:
@@ -123,6 +122,38 @@ def _as_input_error(
         return error("not accepted", where=where, key=key, value=value, allowed=words)
     problem = detail["msg"].removeprefix("Value error, ")
     return error(problem, where=where, key=key or None, value=... if isinstance(value, dict) else value)
+
+
+def _told_first(details: list[ErrorDetails], data: object) -> tuple[list[int | str], list[ErrorDetails]]:
+    """The place that is told of, and what is wrong there.
+
+    Unknown keys go first, for they may be why others are missing. Where a key takes values of several kinds, each kind
+    has an error of its own: the one that got farthest is told, those that got equally far together.
+    """
+    paths = [_path_in(data, entry) for entry in details]
+    unknown = [path for path, entry in zip(paths, details, strict=True) if entry["type"] == "extra_forbidden"]
+    first = (unknown or paths)[0]
+    path = max((path for path in paths if path[: len(first)] == first), key=len)
+    return path, [entry for known, entry in zip(paths, details, strict=True) if known == path]
+
+
+def _path_in(data: object, detail: ErrorDetails) -> list[int | str]:
+    """Keys and places in lists that lead to an error, without the kinds of values that pydantic tried on the way."""
+    path: list[int | str] = []
+    for part in detail["loc"]:
+        is_place = isinstance(data, list | tuple) and isinstance(part, int)
+        if is_place or (isinstance(data, Mapping) and part in data):
+            data = data[part]  # type: ignore[index]
+            path.append(part)
+    return [*path, detail["loc"][-1]] if detail["type"] == "missing" else path
+
+
+def _words_of(detail: ErrorDetails) -> str:
+    """Say what would have been accepted; nothing where pydantic does not."""
+    words = _EXPECTED.get(detail["type"], "").format(**detail.get("ctx", {}))
+    if not words and detail["msg"].startswith("Input should be "):
+        words = detail["msg"].removeprefix("Input should be ")
+    return words
 
 
 def _words_for(annotation: object) -> str | None:

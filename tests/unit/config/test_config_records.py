@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 from pydantic import Field, ValidationError
@@ -29,6 +29,11 @@ class Tree(Record):
     leaf: Leaf
     leaves: dict[str, Leaf] = Field(default_factory=dict)
     row: tuple[Leaf, ...] = ()
+    bound: float | tuple[float, float] | Leaf = 0.0
+    rate: Annotated[float, Field(le=1)] | dict[str, float] = 1.0
+
+
+WHOLE: dict[str, Any] = {"name": "a", "leaf": {"size": 1}}
 
 
 def message_of(data: dict[str, Any], model: type[Record] = Tree) -> str:
@@ -77,6 +82,18 @@ def test_every_record_of_a_machine_is_frozen() -> None:
         ({"name": "a", "leaf": {"size": 1.5}}, "here: leaf.size = 1.5: not accepted; allowed: a whole number"),
         ({"name": "a", "leaf": {"size": True}}, "here: leaf.size = True: not accepted; allowed: a whole number"),
         ({"name": "a", "leaf": {"size": 1, "share": "b"}}, "here: leaf.share = 'b': not accepted; allowed: a number"),
+        ({**WHOLE, "rate": 1.5}, "here: rate = 1.5: not accepted; allowed: less than or equal to 1"),
+        ({**WHOLE, "rate": "b"}, "here: rate = 'b': not accepted; allowed: a number or a mapping of keys to values"),
+        ({**WHOLE, "rate": {"x": "b"}}, "here: rate.x = 'b': not accepted; allowed: a number"),
+        ({**WHOLE, "bound": [1, "b"]}, "here: bound.1 = 'b': not accepted; allowed: a number"),
+        ({**WHOLE, "bound": [1, 2, 3]}, "here: bound: has 3 entries; allowed: at most 2"),
+        ({**WHOLE, "bound": {"size": "b"}}, "here: bound.size = 'b': not accepted; allowed: a whole number"),
+        ({**WHOLE, "bound": {"sise": 1}}, "here: bound.sise: unknown key; allowed: one of share, size"),
+        ({**WHOLE, "bound": {}}, "here: bound.size: is missing; allowed: a whole number"),
+        (
+            {**WHOLE, "bound": "b"},
+            "here: bound = 'b': not accepted; allowed: a number or a list or a mapping of keys to values",
+        ),
         (
             {"name": "a", "leaf": {"size": 1, "share": math.nan}},
             "leaf.share = nan: not accepted; allowed: a finite number",
