@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import networkx as nx
-
 from accelsim.errors import WorkloadError
 from accelsim.workload.annotations import NO_ANNOTATIONS
 from accelsim.workload.operators import (
@@ -159,19 +157,25 @@ class LayerGraph:
     def _sorted_layers(self) -> tuple[Layer, ...]:
         makers = {layer.output: layer for layer in self.layers}
         outside = {tensor.name for tensor in self.inputs}
-        graph: nx.DiGraph[str] = nx.DiGraph()
-        graph.add_nodes_from(layer.name for layer in self.layers)
+        edges = []
         for layer in self.layers:
             if not layer.inputs:
                 raise self._error("has no inputs", key=layer.name)
             for name in layer.inputs:
                 if name in makers:
-                    graph.add_edge(makers[name].name, layer.name)
+                    edges.append((makers[name].name, layer.name))
                 elif name not in outside:
                     raise self._error(
                         f"input {name!r} is made by no layer and is no input of the graph", key=layer.name
                     )
         position = {layer.name: index for index, layer in enumerate(self.layers)}
+        if all(position[maker] < position[user] for maker, user in edges):
+            return self.layers
+        import networkx as nx  # here, for most networks come in order and its import takes as long as building them
+
+        graph: nx.DiGraph[str] = nx.DiGraph()
+        graph.add_nodes_from(position)
+        graph.add_edges_from(edges)
         by_name = {layer.name: layer for layer in self.layers}
         try:
             order = list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
