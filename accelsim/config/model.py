@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 class Record(BaseModel):
     """A frozen record that refuses unknown keys, values of another type, NaN and infinity."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @classmethod
     def kind_of(cls, data: object) -> type[Record]:  # noqa: ARG003 - for records that come in kinds
