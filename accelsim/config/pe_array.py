@@ -53,10 +53,13 @@ class OnChipMemory:
         Capacity of one.
     instances
         How many there are.
+    banks
+        Equal macros that each is made of.
     """
 
     capacity_kib: float
     instances: int = 1
+    banks: int = 1
 
 
 class PeArrayConfig(Record):

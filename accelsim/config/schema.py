@@ -55,6 +55,9 @@ class BufferConfig(Record):
     """Capacity in KiB, both halves of a double buffer included."""
     operands: tuple[Operand, ...] = Field(min_length=1)
     """Operands that share the capacity."""
+    banks: int = Field(default=1, ge=1, le=2**20)
+    """Equal macros that it is made of: a bit costs what it costs in one of them. Banks do not limit the bandwidth
+    (`bytes_per_cycle` does), and what lies around them is not priced."""
     double_buffer: bool = True
     """Whether the next tile is fetched while the current one is used."""
     depth: int | None = Field(default=None, ge=1, le=64)
@@ -218,7 +221,7 @@ class HardwareConfig(Record):
     @property
     def on_chip(self) -> dict[str, OnChipMemory]:
         """All memories on chip by name: scratchpads, or what the array brings along."""
-        scratchpads = {name: OnChipMemory(buffer.capacity_kib) for name, buffer in self.sram.items()}
+        scratchpads = {name: OnChipMemory(held.capacity_kib, banks=held.banks) for name, held in self.sram.items()}
         return scratchpads | self.pe_array.own_memories
 
     def resolved(self) -> dict[str, Any]:

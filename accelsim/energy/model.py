@@ -41,8 +41,8 @@ class EnergyModel:
 
     @cached_property
     def _sram_pj_per_bit(self) -> dict[str, float]:
-        memories = self.hardware.on_chip
-        return {name: self.table.sram_energy_pj(memory.capacity_kib) for name, memory in memories.items()}
+        memories, energy_pj = self.hardware.on_chip, self.table.sram_energy_pj
+        return {name: energy_pj(memory.capacity_kib / memory.banks) for name, memory in memories.items()}
 
     @cached_property
     def leakage_mw(self) -> dict[str, float]:

@@ -35,7 +35,7 @@ class EnergyTable(Record):
     register_file_pj_per_bit: _Energy
     """Read or write of a register in an element."""
     sram_pj_per_bit: dict[_Size, _Energy] = Field(min_length=1)
-    """Read or write of a buffer by its capacity in KiB; a power law in between, constant beyond the ends."""
+    """Read or write of a buffer by the KiB of one of its banks; a power law in between, constant beyond the ends."""
     interconnect_pj_per_bit: _Energy
     """Transfer between a buffer and the array, or between the DRAM interface and a buffer."""
     interconnect_pj_per_bit_hop: _Energy | None = None
@@ -54,7 +54,7 @@ class EnergyTable(Record):
         return _power_law(self.mac_pj, math.sqrt(ifmap_bits * weight_bits), outside=2.0)
 
     def sram_energy_pj(self, capacity_kib: float) -> float:
-        """Energy of reading or writing one bit of a buffer."""
+        """Energy of reading or writing one bit of a buffer, or of a bank where it has several."""
         return _power_law(self.sram_pj_per_bit, capacity_kib, outside=0.0)
 
 

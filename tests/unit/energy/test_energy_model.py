@@ -146,6 +146,31 @@ def test_results_kept_on_chip_move_from_the_sums_to_the_maps(prices: Path, share
     assert result.energy_pj["sram"] == {"read": reads * 7, "write": writes * 7}
 
 
+def test_bits_of_banked_buffers_cost_what_they_cost_in_a_bank(tmp_path: Path) -> None:
+    """A bit takes 1 pJ in 1 KiB and 64 in 64 KiB, and so as many as there are KiB in between."""
+    table = tmp_path / "linear.yaml"
+    table.write_text(TABLE.replace("{64: 7}", "{1: 1, 64: 64}"))
+    banks = {"maps": 1, "weights": 16, "sums": 64}
+    operands = {"maps": ["ifmap", "ofmap"], "weights": ["weight"], "sums": ["psum"]}
+    inputs = (Tensor("x", (2, 4)),)
+
+    def simulated(*banked: str) -> RunResult:
+        memories = {
+            name: {"capacity_kib": 64, "banks": banks[name] if name in banked else 1, "operands": held}
+            for name, held in operands.items()
+        }
+        return run(table, Layer("g", Gemm(3), ("x",)), inputs=inputs, sram=memories)
+
+    ifmap, weight, ofmap = 8 * 8, 12 * 8, 6 * 8
+    whole, some, every = simulated(), simulated("weights"), simulated(*banks)
+    assert whole.energy_pj["sram"] == dict.fromkeys(("read", "write"), (ifmap + weight + ofmap) * 64)
+    assert some.energy_pj["sram"] == dict.fromkeys(("read", "write"), (ifmap + ofmap) * 64 + weight * 4)
+    assert every.energy_pj["sram"] == dict.fromkeys(("read", "write"), ifmap * 64 + weight * 4 + ofmap * 1)
+    for key in ("total_cycles", "latency_ns", "dram_read_bytes"):
+        assert getattr(every.totals, key) == getattr(whole.totals, key)
+    assert every.energy_pj["leakage"] == whole.energy_pj["leakage"]
+
+
 def test_leakage_counts_over_time_and_nothing_else_does(prices: Path) -> None:
     layer, inputs = Layer("g", Gemm(40), ("x",)), (Tensor("x", (30, 40)),)
     dram = {"kind": "ideal", "ideal_bandwidth_gb_per_s": 1.0}
