@@ -93,6 +93,10 @@ class MappingError(InputError):
     """A layer cannot be mapped onto the machine: no tiling fits, or the mapping given is not possible."""
 
 
+class MissingDataError(InputError):
+    """Published images that a run asks for are not where it looks for them."""
+
+
 class RunError(AccelsimError):
     """A correct input could not be simulated to its end."""
 

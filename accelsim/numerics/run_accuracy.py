@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.errors import InputError
+from accelsim.errors import InputError, MissingDataError
 from accelsim.numerics.accuracy import check_images, count_plain, measure_accuracy
 from accelsim.numerics.classifier import load_classifier
 from accelsim.numerics.decoded_weights import decoded_arrays
@@ -16,7 +16,7 @@ from accelsim.numerics.placed_faults import PlacedFaults, encoded_weights
 from accelsim.numerics.stored_network import Formats, store_network
 from accelsim.result import AccuracyResult
 from accelsim.workload.data_folder import VARIABLE, data_folder
-from accelsim.workload.datasets import load_dataset
+from accelsim.workload.datasets import NORMALISATIONS, load_dataset
 from accelsim.workload.image_files import LabelledImages, read_labelled_images
 from accelsim.workload.onnx_reader import parse_file
 
@@ -46,45 +46,50 @@ def find_images(graph: LayerGraph, request: AccuracyRequest) -> LabelledImages |
 
     Raises
     ------
+    MissingDataError
+        When accuracy was asked for, by itself or by naming data, and the test set is in no folder.
     InputError
-        When accuracy was asked for, by itself or by naming data, and something is missing, or a file is damaged.
+        When it was asked for and something else is missing, or a file is damaged.
     """
     model, stated = graph.annotations.model, graph.annotations.images
     asked = bool(request.wanted) or request.data is not None
     if model is None:
-        _refuse(asked, graph, "it has shapes only, and no ONNX model with weights", "an ONNX workload")
+        if asked:
+            raise _refusal(graph, "it has shapes only, and no ONNX model with weights", "an ONNX workload")
         return None
     if request.data is None and stated is None and not asked and data_folder() is None:
         return None
     metadata = {entry.key: entry.value for entry in parse_file(model).metadata_props}
     name = metadata.get("dataset", "")
-    if request.data is not None and not (name and request.data.is_dir() and _holds(request.data, name)):
-        return read_labelled_images(request.data, metadata)
-    if request.data is None and stated is not None:
+    if request.data is not None:
+        found = _test_set(name, request.data, metadata)
+        return read_labelled_images(request.data, metadata) if found is None else found
+    if stated is not None:
         return read_labelled_images(stated, metadata)
-    folder = data_folder(request.data)
-    if not name or folder is None:
-        missing = f"its test images of {name} are in no folder that was named" if name else "nothing names its images"
-        allowed = f"--data, {VARIABLE}, or a workload file with the key images"
-        _refuse(asked, graph, missing, allowed)
-        return None
-    if not asked and not _holds(folder, name):
-        return None
+    folder = data_folder()
+    if not asked:
+        return None if folder is None else _test_set(name, folder, metadata)
+    allowed = f"--data, {VARIABLE}, or a workload file with the key images"
+    if not name:
+        raise _refusal(graph, "nothing names its images", allowed)
+    if folder is None:
+        missing = f"its test images of {name} are in no folder that was named"
+        raise _refusal(graph, missing, allowed, MissingDataError)
     return LabelledImages.of_dataset(load_dataset(name, folder, "test"), metadata)
 
 
-def _refuse(asked: bool, graph: LayerGraph, missing: str, allowed: str) -> None:  # noqa: FBT001 - a word at each call
-    if asked:
-        raise InputError(f"accuracy cannot be measured: {missing}", where=graph.source or graph.name, allowed=allowed)
+def _refusal(graph: LayerGraph, missing: str, allowed: str, kind: type[InputError] = InputError) -> InputError:
+    return kind(f"accuracy cannot be measured: {missing}", where=graph.source or graph.name, allowed=allowed)
 
 
-def _holds(folder: Path, name: str) -> bool:
-    """Whether a folder has the test images of a dataset, damaged or not."""
+def _test_set(name: str, folder: Path, metadata: dict[str, str]) -> LabelledImages | None:
+    """Test images of a dataset that has a name; None where a folder does not have them."""
+    if name not in NORMALISATIONS or not folder.is_dir():
+        return None
     try:
-        load_dataset(name, folder, "test")
-    except InputError as problem:
-        return problem.where not in (str(folder), "dataset")
-    return True
+        return LabelledImages.of_dataset(load_dataset(name, folder, "test"), metadata)
+    except MissingDataError:
+        return None
 
 
 def measure_run(

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.errors import InputError, WorkloadError
+from accelsim.errors import InputError, MissingDataError, WorkloadError
 from accelsim.numerics.session import open_session
 from accelsim.resources import resource_folder
 from accelsim.workload.data_folder import VARIABLE, data_folder
-from accelsim.workload.datasets import load_dataset
+from accelsim.workload.datasets import NORMALISATIONS, load_dataset
 from accelsim.workload.decision_trace import DecisionTrace
 from accelsim.workload.gated_model import DECISIONS, GatedModel
 from accelsim.workload.image_files import LabelledImages, read_labelled_images
@@ -105,12 +105,10 @@ def _samples(gated: GatedModel, data: str | Path | None) -> LabelledImages:
         raise InputError(
             "needs labelled images to decide on", where="--data", allowed=f"a folder or file, or {VARIABLE}"
         )
-    if name and folder.is_dir():
+    if name in NORMALISATIONS and folder.is_dir():
         try:
             return LabelledImages.of_dataset(load_dataset(name, folder, "test"), metadata)
-        except InputError as problem:
-            if problem.where not in (str(folder), "dataset"):
-                raise
+        except MissingDataError:
             if not any(entry.is_dir() for entry in folder.iterdir()):
                 raise
     return read_labelled_images(folder, metadata)

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim import __version__
 from accelsim.atomic_file import written_whole
-from accelsim.errors import AccelsimError, InputError
+from accelsim.errors import AccelsimError, InputError, MissingDataError
 from accelsim.explore.cache import StageCache
 from accelsim.validation.bench import Bench
 from accelsim.validation.claim import load_claim
 from accelsim.validation.claim_result import ClaimResult, Sweep
 from accelsim.validation.content import claims_code, named_files
-from accelsim.validation.runs import MissingDataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,11 +20,11 @@ import numpy as np
 import onnx
 import onnx.numpy_helper
 
-from accelsim.errors import InputError
 from accelsim.numerics.accuracy_request import AccuracyRequest
 from accelsim.numerics.skip_trace import trace_skips
 from accelsim.pipeline import simulate
 from accelsim.resources import resource_folder
+from accelsim.validation.figures import decided_figures
 from accelsim.workload.annotated import annotate
 from accelsim.workload.loader import load_workload
 from accelsim.workload.network_file import load_network
@@ -81,30 +81,24 @@ ALL = tuple(
 
 def accuracy_of(
     machine: HardwareConfig, techniques: Techniques, images: int, overrides: Sequence[str] = ()
-) -> dict[str, float] | None:
-    """Accuracy on a machine whose overrides lower the memory; None where there are no test images.
+) -> dict[str, float]:
+    """Accuracy on a machine whose overrides lower the memory.
 
     Returns
     -------
     dict
         ``accuracy``, that of the network ``accuracy_baseline`` as its file has it, and without flips
         ``accuracy_clean``.
+
+    Raises
+    ------
+    MissingDataError
+        When there are no test images.
     """
+    request = AccuracyRequest(wanted=True, samples=images)
     with tempfile.TemporaryDirectory() as folder:
         graph = _network_with_weights(techniques, Path(folder))
-        try:
-            result = simulate(
-                machine, graph, overrides=overrides, accuracy=AccuracyRequest(wanted=True, samples=images)
-            )
-        except InputError as error:
-            if "accuracy cannot be measured" in error.problem:
-                return None
-            raise
-    found = result.accuracy
-    if found is None:
-        return None
-    clean = found.value if found.clean is None else found.clean
-    return {"accuracy": found.value, "accuracy_baseline": found.baseline, "accuracy_clean": clean}
+        return decided_figures(simulate(machine, graph, overrides=overrides, accuracy=request))
 
 
 def _network_with_weights(techniques: Techniques, folder: Path) -> LayerGraph:

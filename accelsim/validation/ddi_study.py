@@ -17,7 +17,7 @@ import numpy as np
 
 from accelsim.config.dram import whole_memory_at
 from accelsim.config.loader import load_hardware
-from accelsim.errors import InputError
+from accelsim.errors import InputError, MissingDataError
 from accelsim.hardware.dram.controller import Dram
 from accelsim.pipeline import simulate
 from accelsim.resources import resource_folder
@@ -344,11 +344,14 @@ def combine(machine: str, images: int = 1_000) -> list[CombinedCase]:
     for techniques in ALL:
         overrides = [lowered] if techniques.dram else []
         totals = simulate(machine, techniques.workload, overrides=overrides, accuracy=False).totals
-        found = accuracy_of(config, techniques, images, [*overrides, flips] if overrides else [])
+        try:
+            accuracy = accuracy_of(config, techniques, images, [*overrides, flips] if overrides else [])["accuracy"]
+        except MissingDataError:
+            accuracy = None
         cases.append(
             CombinedCase(
                 machine, techniques.words, totals.latency_ns, totals.energy_pj, totals.dram_energy_pj,
-                None if found is None else found["accuracy"],
+                accuracy,
             )
         )  # fmt: skip
     return cases

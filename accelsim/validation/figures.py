@@ -123,11 +123,11 @@ def run_figures(result: RunResult, more: Mapping[str, float] | None = None) -> R
     for cause in STALL_CAUSES:
         totals[f"stalls.{cause}"] = float(sum(layer.stalls.get(cause, 0) for layer in result.layer_results))
     totals |= {f"dram.{key}": float(value) for key, value in vars(result.dram).items()}
-    totals |= _decided(result) | dict(more or {})
+    totals |= decided_figures(result) | dict(more or {})
     return RunFigures(totals, tuple(_layer(layer) for layer in result.layer_results))
 
 
-def _decided(result: RunResult) -> dict[str, float]:
+def decided_figures(result: RunResult) -> dict[str, float]:
     """Accuracy, and what differs between samples."""
     found = {}
     samples = result.samples

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from accelsim.config.loader import load_hardware
 from accelsim.config.model import Record
-from accelsim.errors import ConfigError, InputError
+from accelsim.errors import ConfigError
 from accelsim.numerics.accuracy_request import AccuracyRequest
 from accelsim.pipeline import simulate
 from accelsim.validation.figures import run_figures
@@ -30,10 +30,6 @@ Changes = dict[str, Any]
 """Keys of a machine that differ, by their dotted names."""
 
 _Count = Annotated[int, Field(ge=1)]
-
-
-class MissingDataError(InputError):
-    """A run needs images that are not there."""
 
 
 class AccuracyRecord(Record):
@@ -141,7 +137,6 @@ class RunRecord(Record):
         request: AccuracyRequest | bool = False
         if self.accuracy is not None:
             request = self.accuracy.request()
-            _check_images(graph, request)
         if graph.annotations.training is not None:
             step = training_step(graph)
             more |= {
@@ -153,16 +148,6 @@ class RunRecord(Record):
             graph = step.graph
         result = simulate(self.machine(where), graph, accuracy=request, seed=self.seed or 0, solutions=solutions)
         return run_figures(replace(result, profile=None), more)
-
-
-def _check_images(graph: LayerGraph, request: AccuracyRequest) -> None:
-    from accelsim.numerics.run_accuracy import find_images
-
-    try:
-        find_images(graph, request)
-    except InputError as error:
-        raise MissingDataError(error.problem, where=error.where, key=error.key, value=error.value,
-                               allowed=error.allowed) from None  # fmt: skip
 
 
 def beside(name: str, where: Path) -> str:

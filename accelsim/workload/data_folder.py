@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from accelsim.errors import InputError
+from accelsim.errors import InputError, MissingDataError
 from accelsim.workload.datasets import load_dataset
 
 if TYPE_CHECKING:
@@ -102,10 +102,10 @@ def check_data(folder: Path) -> list[DataState]:
 def _state_of(entry: PublishedSet, folder: Path) -> DataState:
     try:
         found = load_dataset(entry.name, folder, entry.split)
+    except MissingDataError:
+        return DataState(entry.name, entry.split, "missing", 0, f"get it from {SOURCES[entry.name]}")
     except InputError as problem:
-        missing = problem.where == str(folder)  # a file that is there and cannot be read is named instead
-        detail = f"get it from {SOURCES[entry.name]}" if missing else str(problem)
-        return DataState(entry.name, entry.split, "missing" if missing else "damaged", 0, detail)
+        return DataState(entry.name, entry.split, "damaged", 0, str(problem))
     if digest(found.images.tobytes(), found.labels.tobytes()) == entry.sha256:
         return DataState(entry.name, entry.split, "verified", len(found), "every pixel and label as published")
     reason = "other pixels, labels or order than published"

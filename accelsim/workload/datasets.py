@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from accelsim.errors import InputError
+from accelsim.errors import InputError, MissingDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,14 +94,16 @@ def load_dataset(name: str, folder: str | Path, split: Split) -> ImageSet:
 
     Raises
     ------
+    MissingDataError
+        When the folder or its files are missing.
     InputError
-        When the dataset is not known, or its files are missing or damaged.
+        When the dataset is not known, or its files are damaged.
     """
     if name not in _LOADERS:
         raise InputError("no dataset has this name", where="dataset", value=name, allowed=", ".join(_LOADERS))
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError("no such folder", where=folder)
+        raise MissingDataError("no such folder", where=folder)
     return _LOADERS[name](folder, split)
 
 
@@ -119,7 +121,7 @@ def _load_cifar10(folder: Path, split: Split) -> ImageSet:
                 images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
                 return _checked(ImageSet("cifar10", images, np.concatenate([part[1] for part in parts])), paths[0])
     allowed = f"{archive.name}, or {', '.join(names)} of the python version, or the same with .bin"
-    raise InputError(f"has no CIFAR-10 {split} images", where=folder, allowed=allowed)
+    raise MissingDataError(f"has no CIFAR-10 {split} images", where=folder, allowed=allowed)
 
 
 def read_images(path: Path, name: str) -> ImageSet:
@@ -186,7 +188,8 @@ def _find_idx(folder: Path, name: str) -> Path:
     candidates = [folder / inner / f"{name}{suffix}" for inner in _FASHION_FOLDERS for suffix in ("", ".gz")]
     found = next((path for path in candidates if path.is_file()), None)
     if found is None:
-        raise InputError("has no such file of Fashion-MNIST", where=folder, value=name, allowed=f"{name} or {name}.gz")
+        allowed = f"{name} or {name}.gz"
+        raise MissingDataError("has no such file of Fashion-MNIST", where=folder, value=name, allowed=allowed)
     return found
 
 

@@ -24,14 +24,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from accelsim.config.model import Record
-from accelsim.errors import ConfigError, InputError
+from accelsim.errors import ConfigError
 from accelsim.explore.expression import parse_expression
 from accelsim.numerics.accuracy_request import AccuracyRequest
 from accelsim.pipeline import simulate
 from accelsim.tolerate import ToleranceRequest, tolerate
 from accelsim.validation.experiment import Experiment, Outcome, Point
 from accelsim.validation.expressions import evaluate
-from accelsim.validation.runs import Changes, MissingDataError, RunRecord, beside
+from accelsim.validation.runs import Changes, RunRecord, beside
 from accelsim.workload.loader import load_workload
 
 if TYPE_CHECKING:
@@ -131,12 +131,7 @@ class Tolerance(Experiment):
 
     def _searched(self, search: SearchRecord, run: RunRecord, bench: Bench) -> dict[str, float]:
         machine, network = run.machine(bench.where), load_workload(beside(search.workload or "", bench.where))
-        try:
-            found = tolerate(machine, network, search.request)
-        except InputError as error:
-            if "accuracy cannot be measured" in error.problem or "no images" in error.problem:
-                raise MissingDataError(error.problem, where=error.where, allowed=error.allowed) from None
-            raise
+        found = tolerate(machine, network, search.request)
         figures = {
             "rate": found.coarse[0].rate, "baseline": found.baseline, "clean": found.clean, "target": found.target,
         }  # fmt: skip

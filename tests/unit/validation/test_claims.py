@@ -235,6 +235,21 @@ def test_an_experiment_that_fails_is_told_and_others_go_on(tmp_path: Path) -> No
     assert told[-1].startswith("The experiment failed: ")
 
 
+@pytest.mark.parametrize(
+    ("workload", "is_missing"),
+    [("lenet5", False), ("resnet20_trained", True)],  # shapes alone, and images that the test has taken away
+)
+def test_missing_images_are_no_mistake_of_the_claim(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workload: str, is_missing: bool
+) -> None:
+    monkeypatch.setenv("ACCELSIM_DATA", str(tmp_path))
+    run = {"workload": workload, "accuracy": {"images": 1}}
+    claim = claim_with(tmp_path, experiment=DOCUMENT["experiment"] | {"all": run}, assumptions=[])
+    result = run_claim(claim, Bench(), reduced=True)
+    assert (result.reason or "").startswith("needs data that are not here") is is_missing
+    assert ("accuracy cannot be measured" in (result.error or "")) is not is_missing
+
+
 def test_aggregates() -> None:
     points = [Point("a", 1.0, 2.0), Point("b", 4.0, 4.0)]
     assert aggregate(points, "geometric_mean") == pytest.approx(2)
