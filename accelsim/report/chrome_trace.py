@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.report.time_figures import latency_ps, layer_times_ps
+from accelsim.report.trace_kernel import FRACTION, NAME, NUMBER, deal, write_events
 from accelsim.units import PS_PER_US, bandwidth_gb_per_s
 
 if TYPE_CHECKING:
@@ -38,32 +39,34 @@ def chrome_trace(result: RunResult) -> str:
     str
         The JSON text.
     """
-    events = [_process_name(f"{result.run.workload} on {result.run.hardware}")]
-    events += _layer_track(result)
-    if result.profile is not None:
-        events += _component_tracks(result.profile)
-        events += _bandwidth_counter(result.profile, latency_ps(result))
-        events += _occupancy_counters(result.profile)
+    return b"".join(trace_parts(result)).decode("ascii")
+
+
+def trace_parts(result: RunResult) -> Iterator[bytes | memoryview]:
+    """Write the same text in parts, so that the hundred megabytes of a long run are never copied."""
     about = json.dumps({"run_id": result.run.run_id, "config_hash": result.run.config_hash})
-    return f'{{"displayTimeUnit":"ns","otherData":{about},"traceEvents":[\n' + ",\n".join(events) + "\n]}\n"
+    yield f'{{"displayTimeUnit":"ns","otherData":{about},"traceEvents":[\n'.encode("ascii")
+    yield _process_name(f"{result.run.workload} on {result.run.hardware}").encode("ascii")
+    for events in _events(result):
+        yield b",\n"
+        yield events.encode("ascii") if isinstance(events, str) else events
+    yield b"\n]}\n"
 
 
-def lanes(start_ps: NDArray[np.int64], end_ps: NDArray[np.int64]) -> list[int]:
+def _events(result: RunResult) -> Iterator[str | memoryview]:
+    """Events one by one or by the thousand, with commas between them."""
+    yield from _layer_track(result)
+    if result.profile is not None:
+        yield from _component_tracks(result.profile)
+        yield from _bandwidth_counter(result.profile, latency_ps(result))
+        yield from _occupancy_counters(result.profile)
+
+
+def lanes(start_ps: NDArray[np.int64], end_ps: NDArray[np.int64]) -> NDArray[np.int64]:
     """Deal phases, ordered by start, onto as few lanes as keep those of a lane from overlapping."""
     if bool(np.all(start_ps[1:] >= np.maximum.accumulate(end_ps)[:-1])):
-        return [0] * len(start_ps)
-    busy_until: list[int] = []
-    chosen = []
-    for start, end in zip(start_ps.tolist(), end_ps.tolist(), strict=True):
-        for lane, free in enumerate(busy_until):
-            if free <= start:
-                busy_until[lane] = end
-                break
-        else:
-            lane = len(busy_until)
-            busy_until.append(end)
-        chosen.append(lane)
-    return chosen
+        return np.zeros(len(start_ps), np.int64)
+    return deal(np.ascontiguousarray(start_ps), np.ascontiguousarray(end_ps))
 
 
 def _process_name(name: str) -> str:
@@ -103,28 +106,41 @@ def _layer_track(result: RunResult) -> list[str]:
     return events
 
 
-def _component_tracks(profile: Profile) -> Iterator[str]:
+def _component_tracks(profile: Profile) -> Iterator[str | memoryview]:
     names = [json.dumps(name) for name in profile.layers]
     tid = _LAYER_TID
     for component, label in enumerate(profile.components):
         phases = profile.phases[profile.phases["component"] == component]
         lane_of = lanes(phases["start_ps"], phases["end_ps"])
         first = tid + 1
-        for lane in range(max(lane_of, default=0) + 1):
+        for lane in range(int(lane_of.max(initial=0)) + 1):
             tid = first + lane
             yield from _track(tid, label if lane == 0 else f"{label} #{lane + 1}")
-        category = json.dumps(label).replace("%", "%%")
-        form = (
-            f'{{"ph":"X","pid":{_PID},"tid":%d,"name":%s,"cat":{category},"ts":%d.%06d,"dur":%d.%06d,'
-            f'"args":{{"layer":%s,"step":%d,"bytes":%d}}}}'
-        )  # one conversion for each event: long runs have half a million
-        layer = [names[number] for number in phases["layer"].tolist()]
         start = np.divmod(phases["start_ps"], PS_PER_US)
         length = np.divmod(phases["end_ps"] - phases["start_ps"], PS_PER_US)
-        times = [part.tolist() for part in (*start, *length)]
-        tids = [first + lane for lane in lane_of]
-        rows = zip(tids, layer, *times, layer, phases["step"].tolist(), phases["bytes"].tolist(), strict=True)
-        yield from [form % row for row in rows]
+        if len(phases):
+            layer = phases["layer"]
+            columns = (first + lane_of, layer, *start, *length, layer, phases["step"], phases["bytes"])
+            yield write_events(_phase_pieces(label), _PHASE_FIELDS, columns, names)
+
+
+_PHASE_FIELDS = (NUMBER, NAME, NUMBER, FRACTION, NUMBER, FRACTION, NAME, NUMBER, NUMBER)
+
+
+def _phase_pieces(label: str) -> tuple[str, ...]:
+    """What stands around the fields of a phase."""
+    return (
+        f'{{"ph":"X","pid":{_PID},"tid":',
+        ',"name":',
+        f',"cat":{json.dumps(label)},"ts":',
+        ".",
+        ',"dur":',
+        ".",
+        ',"args":{"layer":',
+        ',"step":',
+        ',"bytes":',
+        "}}",
+    )
 
 
 def _counter(name: str, time_ps: int, args: str) -> str:
@@ -144,9 +160,10 @@ def _bandwidth_counter(profile: Profile, end_ps: int) -> Iterator[str]:
         yield _counter(name, ends[-1], '"read":0,"write":0')
 
 
-def _occupancy_counters(profile: Profile) -> Iterator[str]:
+def _occupancy_counters(profile: Profile) -> Iterator[memoryview]:
     for buffer, changes in profile.buffer_occupancy.items():
-        name = json.dumps(f"{buffer} buffer (bytes)").replace("%", "%%")
-        form = f'{{"ph":"C","pid":{_PID},"name":{name},"ts":%d.%06d,"args":{{"bytes":%d}}}}'
-        whole, rest = np.divmod(changes["time_ps"], PS_PER_US)
-        yield from [form % row for row in zip(whole.tolist(), rest.tolist(), changes["bytes"].tolist(), strict=True)]
+        if len(changes):
+            name = json.dumps(f"{buffer} buffer (bytes)")
+            pieces = (f'{{"ph":"C","pid":{_PID},"name":{name},"ts":', ".", ',"args":{"bytes":', "}}")
+            columns = (*np.divmod(changes["time_ps"], PS_PER_US), changes["bytes"])
+            yield write_events(pieces, (NUMBER, FRACTION, NUMBER), columns)

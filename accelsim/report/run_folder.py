@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.atomic_file import current_umask, naming_the_path, written_whole
 from accelsim.errors import InputError
-from accelsim.report.chrome_trace import chrome_trace
+from accelsim.report.chrome_trace import trace_parts
 from accelsim.report.html import config_yaml, render_report
 
 if TYPE_CHECKING:
@@ -111,8 +111,9 @@ def _renamed(hidden: Path, folder: Path) -> bool:
     return True
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+def _write(path: Path, content: str | Iterator[bytes | memoryview]) -> None:
+    with path.open("wb") as file:
+        file.writelines([content.encode("utf-8", errors="backslashreplace")] if isinstance(content, str) else content)
 
 
 def layers_csv(result: RunResult) -> str:
@@ -134,10 +135,10 @@ def _flat(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield key, value
 
 
-_FILES: dict[str, Callable[[RunResult], str]] = {
+_FILES: dict[str, Callable[[RunResult], str | Iterator[bytes | memoryview]]] = {
     "config.resolved.yaml": config_yaml,
     "layers.csv": layers_csv,
-    "trace.json": chrome_trace,
+    "trace.json": trace_parts,
     "report.html": render_report,
     "result.json": lambda result: result.to_json(),
 }

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sample_run import CAPACITIES, COMPONENTS, make_run
 
 from accelsim.report.chrome_trace import chrome_trace, lanes
+from accelsim.report.trace_kernel import FRACTION, NAME, NUMBER, write_events
 
 if TYPE_CHECKING:
     from accelsim.result import RunResult
@@ -127,6 +128,15 @@ def test_lanes_never_overlap(rows: list[tuple[int, int]]) -> None:
     for lane, first, last in zip(lanes(start, end), start.tolist(), end.tolist(), strict=True):
         assert free.get(lane, 0) <= first
         free[lane] = last
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 999_999), st.integers(0, 2)), max_size=5))
+def test_events_are_written_as_python_formats_them(rows: list[tuple[int, int, int]]) -> None:
+    names = ['"a"', '"layer4.0"', '""']
+    columns = [np.array([row[field] for row in rows], np.int64) for field in range(3)]
+    written = write_events(["{", ".", ":", "}"], [NUMBER, FRACTION, NAME], columns, names)
+    wanted = [f"{{{whole}.{rest:06d}:{names[name]}}}" for whole, rest, name in rows]
+    assert bytes(written).decode() == ",\n".join(wanted)
 
 
 def test_a_run_without_a_profile_has_its_layers() -> None:

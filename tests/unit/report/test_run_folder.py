@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -16,6 +17,9 @@ from accelsim.errors import InputError, RunError
 from accelsim.report import run_folder
 from accelsim.report.provenance import manifest
 from accelsim.report.saved_run import read_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FILES = ["config.resolved.yaml", "layers.csv", "manifest.json", "report.html", "result.json", "trace.json"]
 
@@ -86,8 +90,8 @@ def test_files_follow_the_users_umask(tmp_path: Path) -> None:
 
 
 def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_space(path: Path, text: str) -> None:
-        path.write_text(text[: len(text) // 2])
+    def no_space(path: Path, content: object) -> None:
+        path.write_text(str(content)[:40])
         if path.name == "trace.json":
             raise OSError(28, "No space left on device")
 
@@ -121,10 +125,10 @@ def test_another_run_that_was_quicker_is_replaced_file_by_file(tmp_path: Path, m
     target = tmp_path / "one"
     write = run_folder._write
 
-    def rival(path: Path, text: str) -> None:
+    def rival(path: Path, content: str | Iterator[bytes | memoryview]) -> None:
         target.mkdir(exist_ok=True)
         (target / "result.json").write_text("old")
-        write(path, text)
+        write(path, content)
 
     monkeypatch.setattr(run_folder, "_write", rival)
     run_folder.write_run(make_run(2, steps=1), target, {})
@@ -148,7 +152,8 @@ def pause():
         time.sleep(60)
     seen += 1
 
-def slow_write(path, text):
+def slow_write(path, content):
+    text = content if isinstance(content, str) else b"".join(content).decode()
     with path.open("w", encoding="utf-8") as file:
         file.write(text[: len(text) // 2])
         file.flush()
