@@ -59,7 +59,8 @@ def explore(
         str | None, typer.Option(metavar="front|N,N", help="Write run folders of these trials, for accelsim compare.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the study (default: reports/studies/<name>).")
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="Folder of the study (default: reports/studies/<name>)."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -98,7 +99,8 @@ def tolerate(
     ] = "zero",
     data: Data = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the files (default: under reports/tolerance).")
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="Folder for the files (default: under reports/tolerance)."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -44,7 +44,8 @@ def claims(
     ] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no cache on disk.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for results and page (default: reports/claims).")
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="Folder for results and page (default: reports/claims)."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -87,7 +88,9 @@ def study(
     ] = None,
     training: Annotated[bool, typer.Option(help="smartdeal: also simulate steps of training.")] = True,
     overrides: Overrides = None,
-    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder (default: reports/studies/<name>).")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder (default: reports/studies/<name>).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Repeat the evaluation of a paper: published figures beside simulated ones."""

@@ -27,7 +27,8 @@ def run(
     overrides: Overrides = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Samples per run (default: that of the workload).")] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the files (default: reports/runs/<run_id>).")
+        Path | None,
+        typer.Option("-o", "--out", metavar="DIR", help="Folder for the files (default: reports/runs/<run_id>)."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
     accuracy: Annotated[
@@ -98,7 +99,9 @@ def run(
 def compare(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN RUN ...", help="Run folders; ratios are to the first.")],
     *,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.html", help="Write the comparison as a page, too.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE.html", help="Write the comparison as a page, too.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show two or more run folders side by side."""

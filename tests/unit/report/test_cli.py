@@ -8,10 +8,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 from sample_run import make_run
 
 import accelsim
 from accelsim.cli import run_command
+from accelsim.cli.program import app
 from accelsim.errors import ConfigError, RunError
 from accelsim.numerics.accuracy_request import AccuracyRequest
 
@@ -45,6 +47,15 @@ def pipeline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> _Pipeline:
     monkeypatch.setattr(accelsim, "pipeline", stand_in, raising=False)
     monkeypatch.chdir(tmp_path)
     return stand_in
+
+
+def test_every_option_out_has_the_same_short_form() -> None:
+    commands = typer.main.get_group(app).commands
+    outs = {
+        name: option.opts for name, command in commands.items() for option in command.params if option.name == "out"
+    }
+    assert set(outs) >= {"run", "compare", "explore", "tolerate", "claims", "study", "import", "decompose"}
+    assert {frozenset(names) for names in outs.values()} == {frozenset({"-o", "--out"})}
 
 
 def test_run_without_arguments_takes_the_defaults(
