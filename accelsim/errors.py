@@ -66,6 +66,13 @@ class InputError(AccelsimError):
         key = self.key if told else ".".join(part for part in (section, self.key) if part)
         return type(self)(self.problem, where=where, key=key, value=self.value, allowed=self.allowed)
 
+    def within(self, where: object) -> Self:
+        """Return the error as it looks from a file that names what it stands in: that file comes first."""
+        if self.where is not None and self.where.startswith(str(where)):
+            return self
+        place = where if self.where is None else f"{where}: {self.where}"
+        return type(self)(self.problem, where=place, key=self.key, value=self.value, allowed=self.allowed)
+
     def _message(self) -> str:
         subject = self.key or ""
         if self.value is not ...:

@@ -65,7 +65,8 @@ def claims(
     else:
         print_rich(lambda console: done.summary(console.width))
     if done.failed:
-        raise RunError(f"{len(done.failed)} experiments failed: {', '.join(done.failed)}")
+        why = "; ".join(f"{name}: {error}" for name, error in done.failed.items())
+        raise RunError(f"{len(done.failed)} of {len(done.judged)} experiments failed: {why}")
 
 
 @app.command()

@@ -39,7 +39,7 @@ def entries(kind: Kind) -> list[dict[str, Any]]:
             for w in list_workloads()
         ]
     if kind == "claims":
-        from accelsim.validation.claim import load_catalog
+        from accelsim.validation.claim_file import load_catalog
 
         return [
             {

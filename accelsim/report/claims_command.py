@@ -13,7 +13,7 @@ from accelsim.errors import InputError
 from accelsim.report.claims_figures import shown_value
 from accelsim.report.progress import StageProgress
 from accelsim.report.run_folder import check_writable, write_text
-from accelsim.validation.claim import chosen_claims
+from accelsim.validation.claim_file import chosen_claims
 from accelsim.validation.claim_pool import run_claims
 from accelsim.validation.reasons import reasons
 from accelsim.validation.verdict import VERDICTS, judge, ratio
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from accelsim.validation.claim import Claim, ClaimFile
+    from accelsim.validation.claim import Claim
+    from accelsim.validation.claim_file import ClaimFile
     from accelsim.validation.claim_result import ClaimResult
     from accelsim.validation.verdict import Verdict
 
@@ -114,9 +115,9 @@ class ClaimsRun:
         }
 
     @property
-    def failed(self) -> list[str]:
-        """Ids of claims whose experiment failed."""
-        return [entry.claim.id for entry in self.judged if entry.result.error is not None]
+    def failed(self) -> dict[str, str]:
+        """By id why experiments failed."""
+        return {entry.claim.id: entry.result.error for entry in self.judged if entry.result.error is not None}
 
     def summary(self, width: int) -> RenderableType:
         """The run as the terminal shows it."""

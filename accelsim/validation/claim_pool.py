@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from accelsim.validation.claim import ClaimFile
+    from accelsim.validation.claim_file import ClaimFile
 
 _TASK = "accelsim.validation.claim_runs:run_task"
 _GLANCE_S = 1.0
@@ -60,10 +60,7 @@ def run_claims(
     RunError
         When a worker process fails.
     """
-    if fresh:
-        for claim in claims:
-            result_path(folder, claim.claim.id, reduced=reduced).unlink(missing_ok=True)
-    waiting = [claim for claim in claims if known_result(folder, claim, reduced=reduced) is None]
+    waiting = [claim for claim in claims if fresh or known_result(folder, claim, reduced=reduced) is None]
     tasks: list[dict[str, Any]] = [
         {
             "claims": [str(claim.path.absolute()) for claim in group],
@@ -77,10 +74,10 @@ def run_claims(
         result_path(folder, claim.claim.id, reduced=reduced).unlink(missing_ok=True)
 
     def tell() -> None:
-        done = [claim.claim.id for claim in waiting if result_path(folder, claim.claim.id, reduced=reduced).exists()]
         if progress is not None:
-            told = f"{len(claims) - len(waiting) + len(done)} of {len(claims)} claims"
-            progress(told, (len(claims) - len(waiting) + len(done)) / max(len(claims), 1))
+            left = sum(not result_path(folder, claim.claim.id, reduced=reduced).exists() for claim in waiting)
+            done = len(claims) - left
+            progress(f"{done} of {len(claims)} claims", done / max(len(claims), 1))
 
     tell()
     if workers == 1 or len(tasks) < 2:

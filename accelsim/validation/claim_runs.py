@@ -14,14 +14,15 @@ from accelsim.atomic_file import written_whole
 from accelsim.errors import AccelsimError, InputError, MissingDataError
 from accelsim.explore.cache import StageCache
 from accelsim.validation.bench import Bench
-from accelsim.validation.claim import load_claim
+from accelsim.validation.claim_file import load_claim
 from accelsim.validation.claim_result import ClaimResult, Sweep
 from accelsim.validation.content import claims_code, named_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from accelsim.validation.claim import AssumptionRecord, ClaimFile
+    from accelsim.validation.claim import AssumptionRecord
+    from accelsim.validation.claim_file import ClaimFile
     from accelsim.validation.experiment import Outcome
 
 _LIMIT_BYTES = 512 * 1024 * 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from accelsim.validation.verdict import accepted
+from accelsim.validation.verdict import accepted, lies_within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from accelsim.validation.claim import Claim
     from accelsim.validation.claim_result import ClaimResult, Sweep
     from accelsim.validation.experiment import Breakdown, Outcome
+    from accelsim.validation.verdict import Interval
 
 _LARGE = 0.1
 """Share of an energy or a time that is worth a word."""
@@ -100,12 +101,11 @@ def _sensitivity(claim: Claim, result: ClaimResult, shown: Callable[[float], str
     return found
 
 
-def _within(sweep: Sweep, limits: tuple[float | None, float | None] | None) -> str:
+def _within(sweep: Sweep, limits: Interval | None) -> str:
     """Whether the claim would be reproduced somewhere on the way."""
     if limits is None or sweep.size == "reduced":
         return ""
-    low, high = limits
     for value, came in sweep.points:
-        if came is not None and (low is None or came >= low) and (high is None or came <= high):
+        if came is not None and lies_within(limits, came):
             return f" With {value} it would be reproduced."
     return ""

@@ -13,6 +13,8 @@ VERDICTS: tuple[Verdict, ...] = ("reproduced", "partly", "not reproduced", "not 
 
 Value = float | tuple[float, float]
 """A figure, or both ends of a range."""
+Interval = tuple[float | None, float | None]
+"""Least and most value, None at an end that is open."""
 
 
 def judge(claim: Claim, simulated: Value | None) -> Verdict:
@@ -33,15 +35,17 @@ def judge(claim: Claim, simulated: Value | None) -> Verdict:
     return "partly" if _share_of_effect(claim, simulated) >= (partly.same_direction or 1.0) else "not reproduced"
 
 
-def accepted(claim: Claim) -> tuple[float | None, float | None] | None:
+def accepted(claim: Claim) -> Interval | None:
     """Interval that counts as reproduced, open where a bound is claimed; None where nothing is."""
     if claim.target is None or claim.tolerance is None:
         return None
-    low, high = claim.target
-    return (
-        None if low is None else claim.tolerance.widened(low, low)[0],
-        None if high is None else claim.tolerance.widened(high, high)[1],
-    )
+    return _limits(claim.target, claim.tolerance)
+
+
+def lies_within(limits: Interval, value: float) -> bool:
+    """Whether a value lies in an interval."""
+    low, high = limits
+    return (low is None or value >= low) and (high is None or value <= high)
 
 
 def ratio(claim: Claim, simulated: Value | None, own: float | None = None) -> float | None:
@@ -73,21 +77,16 @@ def ratio(claim: Claim, simulated: Value | None, own: float | None = None) -> fl
     return math.exp(math.fsum(map(math.log, ratios)) / len(ratios))
 
 
-def _within(target: tuple[float | None, float | None], tolerance: ToleranceRecord, simulated: Value) -> bool:
+def _limits(target: Interval, tolerance: ToleranceRecord) -> Interval:
     low, high = target
-    if isinstance(simulated, tuple):
-        return all(
-            claimed is None or _near(end, claimed, tolerance)
-            for end, claimed in zip(simulated, (low, high), strict=True)
-        )  # fmt: skip
-    least = -math.inf if low is None else tolerance.widened(low, low)[0]
-    most = math.inf if high is None else tolerance.widened(high, high)[1]
-    return least <= simulated <= most
+    return None if low is None else tolerance.around(low)[0], None if high is None else tolerance.around(high)[1]
 
 
-def _near(value: float, claimed: float, tolerance: ToleranceRecord) -> bool:
-    least, most = tolerance.widened(claimed, claimed)
-    return least <= value <= most
+def _within(target: Interval, tolerance: ToleranceRecord, simulated: Value) -> bool:
+    if not isinstance(simulated, tuple):
+        return lies_within(_limits(target, tolerance), simulated)
+    pairs = zip(simulated, target, strict=True)
+    return all(claimed is None or lies_within(tolerance.around(claimed), end) for end, claimed in pairs)
 
 
 def _share_of_effect(claim: Claim, simulated: Value) -> float:

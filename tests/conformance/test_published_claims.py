@@ -11,7 +11,7 @@ import pytest
 
 from accelsim.report.claims_command import Judged
 from accelsim.report.claims_publication import headline_table
-from accelsim.validation.claim import ClaimFile, load_catalog
+from accelsim.validation.claim_file import ClaimFile, load_catalog
 from accelsim.validation.claim_pool import run_claims
 from accelsim.validation.claim_result import ClaimResult
 from accelsim.validation.experiment import experiment_record

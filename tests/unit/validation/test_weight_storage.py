@@ -9,7 +9,7 @@ import pytest
 from accelsim.config.model import validate
 from accelsim.errors import ConfigError, WorkloadError
 from accelsim.validation.bench import Bench
-from accelsim.validation.claim import CATALOG, load_claim
+from accelsim.validation.claim_file import CATALOG, load_claim
 from accelsim.validation.experiments.weight_storage import WeightStorage
 from accelsim.validation.verdict import judge
 from accelsim.workload.loader import load_workload
