@@ -1,4 +1,4 @@
-"""What experiments run on: simulations that are known from before, mappings that are shared, progress that is told."""
+"""What experiments run on: simulations that are known from before, and mappings that are shared."""
 
 from __future__ import annotations
 
@@ -26,26 +26,18 @@ class Bench:
     ----------
     cache
         Where runs and mappings are kept on disk; None to keep them in memory only.
-    progress
-        Called with what is being done.
     """
 
-    def __init__(self, cache: StageCache | None = None, progress: Callable[[str], None] | None = None) -> None:
+    def __init__(self, cache: StageCache | None = None) -> None:
         self.solutions = TilingStore(cache)
         self.where: Path
         self._cache = cache
-        self._progress = progress
         self._known: dict[str, Any] = {}
 
     def seen_from(self, where: Path) -> Bench:
         """The bench, with paths that count from another claim file."""
         self.where = where
         return self
-
-    def note(self, doing: str) -> None:
-        """Tell what is being done."""
-        if self._progress is not None:
-            self._progress(doing)
 
     def figures(self, run: RunRecord) -> RunFigures:
         """Figures of a run, simulated where they are not known."""
@@ -54,7 +46,6 @@ class Bench:
         key = json.dumps([document, machine, self.files(document)], sort_keys=True)
 
         def simulated() -> dict[str, Any]:
-            self.note(f"{run.workload} on {run.hardware}")
             return run.simulated(self.where, self.solutions).to_dict()
 
         return RunFigures.from_dict(self.once("run", key, simulated))

@@ -1,7 +1,7 @@
 """What all kinds of experiments share: their record, what they are given to work with, and what they find.
 
 A kind is one file in `accelsim.validation.experiments`: a record derived from `Experiment` with the keys that a claim
-file may give, and its method `conduct`. Kinds that ship stand in `BUILT_IN`; others are added by `register_experiment`.
+file may give, and its method `conduct`; and an entry in `KINDS`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from accelsim.validation.bench import Bench
 
 _PLACE = "accelsim.validation.experiments"
-BUILT_IN = {
+KINDS = {
     "combined": f"{_PLACE}.combined:Combined",
     "comparison": f"{_PLACE}.comparison:Comparison",
     "dram_trace": f"{_PLACE}.dram_trace:DramTrace",
@@ -34,9 +34,7 @@ BUILT_IN = {
     "tolerance": f"{_PLACE}.tolerance:Tolerance",
     "weight_storage": f"{_PLACE}.weight_storage:WeightStorage",
 }
-"""Kinds that ship with accelsim, with the place of their records."""
-
-_registered: dict[str, type[Experiment]] = {}
+"""By kind the place of its record."""
 
 
 class Experiment(Record):
@@ -129,25 +127,6 @@ class Outcome:
     point_unit: str | None = None
 
 
-def register_experiment(kind: str, record: type[Experiment]) -> None:
-    """Make a kind of experiment known under a name.
-
-    Raises
-    ------
-    ValueError
-        When accelsim itself, or an earlier call with another record, has taken the name.
-    """
-    if kind in BUILT_IN or _registered.get(kind, record) is not record:
-        message = f"there is an experiment of kind {kind!r} already"
-        raise ValueError(message)
-    _registered[kind] = record
-
-
-def experiment_kinds() -> list[str]:
-    """Names of all known kinds."""
-    return sorted({*BUILT_IN, *_registered})
-
-
 def experiment_record(document: Mapping[str, Any]) -> type[Experiment]:
     """Class that checks an experiment, by its kind.
 
@@ -157,11 +136,9 @@ def experiment_record(document: Mapping[str, Any]) -> type[Experiment]:
         When there is no such kind.
     """
     kind = document.get("kind")
-    if isinstance(kind, str) and kind in BUILT_IN:
-        module, _, name = BUILT_IN[kind].partition(":")
+    if isinstance(kind, str) and kind in KINDS:
+        module, _, name = KINDS[kind].partition(":")
         record: type[Experiment] = getattr(import_module(module), name)
         return record
-    if isinstance(kind, str) and kind in _registered:
-        return _registered[kind]
-    allowed = ", ".join(experiment_kinds())
-    raise ConfigError("is no kind of experiment", key="kind", value=kind, allowed=allowed)
+    problem = "is missing" if kind is None else "is no kind of experiment"
+    raise ConfigError(problem, key="kind", value=... if kind is None else kind, allowed=", ".join(KINDS))

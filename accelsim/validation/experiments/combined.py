@@ -21,16 +21,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from accelsim.config.dram import BitErrorConfig, whole_memory_at
-from accelsim.errors import ConfigError
 from accelsim.hardware.dram.controller import Dram
-from accelsim.strict_yaml import parse_yaml
+from accelsim.hardware.dram.error_tables import load_error_table
 from accelsim.validation.combined_study import ALL, Techniques, accuracy_of
 from accelsim.validation.eden_study import Reductions, reduced_point
 from accelsim.validation.experiment import Experiment, Outcome, Point
 from accelsim.validation.experiments.operating_points import ReductionsRecord
 from accelsim.validation.expressions import check_expression, evaluate
 from accelsim.validation.figures import breakdowns
-from accelsim.validation.runs import Changes, RunRecord
+from accelsim.validation.runs import Changes, RunRecord, stated_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,9 +57,10 @@ class Combined(Experiment):
         return f"combined {self.hardware}"
 
     def check(self, where: Path) -> None:
-        """Find mistakes in machine and expression."""
+        """Find mistakes in machine, table of bit errors and expression."""
         check_expression(self.value, _SIDES, where, "experiment.value")
         self._run(ALL[0], {}).check(where)
+        load_error_table(self.bit_errors.table)
 
     def conduct(self, bench: Bench) -> Outcome:
         """Simulate all eight, and measure their accuracy."""
@@ -94,8 +94,7 @@ class Combined(Experiment):
     def _lowered(self, bench: Bench) -> dict[str, Any]:
         dram = Dram(self._run(ALL[0], {}).machine(bench.where).dram)
         point = reduced_point(dram, Reductions(self.reductions.vdd_v, self.reductions.trcd_ps))
-        key, _, text = whole_memory_at(point).partition("=")
-        return {key: parse_yaml(text, key, ConfigError)}
+        return stated_changes([whole_memory_at(point)])
 
     def _accuracy(self, techniques: Techniques, lowered: Mapping[str, Any], bench: Bench) -> dict[str, float]:
         if not self.images:
@@ -108,7 +107,6 @@ class Combined(Experiment):
         key = json.dumps([machine.resolved(), techniques.name, self.images, overrides], sort_keys=True)
 
         def measured() -> dict[str, float]:
-            bench.note(f"accuracy with {techniques.words}")
             return accuracy_of(machine, techniques, self.images, overrides)
 
         return bench.once("combined-accuracy", key, measured)

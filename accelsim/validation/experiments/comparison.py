@@ -150,8 +150,10 @@ def chosen_names(only: tuple[str, ...] | None, known: list[str]) -> None:
     ValueError
         When there is one.
     """
-    if len(set(known)) != len(known):
-        raise ValueError("two of the cases have the same name")
+    twice = [name for name in known if known.count(name) > 1]
+    if twice:
+        message = f"{twice[0]!r} stands twice"
+        raise ValueError(message)
     for name in only or ():
         if name not in known:
             message = f"only: {name!r} is none of {', '.join(known)}"

@@ -21,6 +21,7 @@ from accelsim.config.dram import DramConfig
 from accelsim.config.model import validate
 from accelsim.errors import ConfigError
 from accelsim.hardware.dram.replay import replay_trace
+from accelsim.hardware.dram.tables import resolve
 from accelsim.validation import dram_peers as peers
 from accelsim.validation.aggregates import Measure, error_of, mean_ratio
 from accelsim.validation.experiment import Breakdown, Experiment, Outcome, Point
@@ -47,16 +48,14 @@ class DramTrace(Experiment):
     measure: Measure = "worst_error"
 
     def check(self, where: Path) -> None:
-        """Find keys that a memory does not have."""
-        self._config(peers.RAMULATOR2_CONFIG, where)
+        """Find keys that a memory does not have, and devices and address maps that are none."""
+        resolve(self._config(peers.RAMULATOR2_CONFIG, where))
 
     def conduct(self, bench: Bench) -> Outcome:
         """Replay the traces."""
-        if self.peer == "ramulator2":
-            points = [self._cycles(name, of_map, bench) for name in self.traces for of_map in self.address_maps]
-            return Outcome(error_of(points, self.measure), tuple(points), (), mean_ratio(points), (), "cycles")
-        if self.peer == "dramsim3":
-            points = [self._cycles(name, "", bench) for name in self.traces]
+        if self.peer != "dramsim3_energy":
+            maps = self.address_maps if self.peer == "ramulator2" else ("",)
+            points = [self._cycles(name, of_map, bench) for name in self.traces for of_map in maps]
             return Outcome(error_of(points, self.measure), tuple(points), (), mean_ratio(points), (), "cycles")
         points = []
         shares: dict[str, dict[str, float]] = {}
@@ -79,7 +78,6 @@ class DramTrace(Experiment):
         config = self._config(base, bench.where)
 
         def replayed() -> list[int]:
-            bench.note(f"{name}, {config.address_map}")
             found = replay_trace(trace(name), config)
             return [found.cycles_accepted, found.cycles]
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 
 from accelsim.validation.aggregates import Aggregate, aggregate
 from accelsim.validation.experiment import Experiment, Outcome, Point
+from accelsim.validation.runs import check_network, named_network
 from accelsim.workload.gates import with_gates
-from accelsim.workload.loader import load_workload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,14 +31,13 @@ class GateOverhead(Experiment):
     gates: Literal["rnn", "feedforward"] = "rnn"
     aggregate: Aggregate = "mean"
 
-    def check(self, where: Path) -> None:  # noqa: ARG002 - the message names the network
+    def check(self, where: Path) -> None:
         """Find networks that there are not."""
-        load_workload(self.network)
+        check_network(self.network, where)
 
     def conduct(self, bench: Bench) -> Outcome:
         """Count the multiply-accumulates of gates and blocks."""
-        bench.note(self.network)
-        graph, gates = with_gates(load_workload(self.network), self.gates)
+        graph, gates = with_gates(named_network(self.network, bench.where), self.gates)
         macs = {layer.name: graph.dense_macs(layer) for layer in graph.layers}
         points = []
         for gate in gates:

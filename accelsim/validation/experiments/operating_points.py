@@ -27,13 +27,12 @@ from accelsim.config.dram import OperatingPoint, VoltageExponents, whole_memory_
 from accelsim.config.model import Record
 from accelsim.errors import ConfigError
 from accelsim.hardware.dram.controller import Dram
-from accelsim.strict_yaml import parse_yaml
 from accelsim.validation.aggregates import Aggregate, aggregate, ratio_of
 from accelsim.validation.eden_study import PLATFORMS, TABLE_3, Platform, Reductions, reduced_point
 from accelsim.validation.experiment import Experiment, Outcome, Point
 from accelsim.validation.experiments.comparison import LayerChoice
 from accelsim.validation.figures import breakdowns
-from accelsim.validation.runs import Changes, RunRecord
+from accelsim.validation.runs import Changes, RunRecord, stated_changes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -146,9 +145,7 @@ class OperatingPoints(Experiment):
         hardware = self.hardware
         if platform is not None:
             hardware = platform.hardware if precision == "int8" else f"{platform.hardware}_{precision}"
-            for override in platform.overrides:
-                key, _, text = override.partition("=")
-                changes[key] = parse_yaml(text, override, ConfigError)
+            changes = stated_changes(platform.overrides)
         if self.exponent is not None:
             names = VoltageExponents.model_fields
             changes |= {f"dram.voltage_exponents.{name}": self.exponent for name in names}
@@ -167,5 +164,4 @@ class OperatingPoints(Experiment):
             point = {
                 "vdd": OperatingPoint(vdd_v=both.vdd_v), "trcd": OperatingPoint(tRCD_ps=both.tRCD_ps), "both": both,
             }[self.variant]  # fmt: skip
-        key, _, text = whole_memory_at(point).partition("=")
-        return {key: parse_yaml(text, key, ConfigError)}
+        return stated_changes([whole_memory_at(point)])

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from accelsim.config.model import Record
-from accelsim.errors import ConfigError, InputError
 from accelsim.validation.aggregates import Measure, error_of, mean_ratio
 from accelsim.validation.experiment import Breakdown, Experiment, Outcome, Point
-from accelsim.workload.loader import load_workload
+from accelsim.validation.runs import check_network, named_network
 from accelsim.workload.pot.storage import network_storage_at_sparsity
 
 if TYPE_CHECKING:
@@ -54,20 +53,15 @@ class PotStorage(Experiment):
     def check(self, where: Path) -> None:
         """Find networks that there are not."""
         for row in self.rows:
-            try:
-                load_workload(row.network)
-            except InputError as error:
-                raise ConfigError(error.problem, where=where, key="experiment.rows", value=row.network,
-                                  allowed=error.allowed) from None  # fmt: skip
+            check_network(row.network, where)
 
     def conduct(self, bench: Bench) -> Outcome:
         """Count the bits of every row."""
         points, shares = [], {}
         for row in self.rows:
-            bench.note(row.network)
             accounting = row.index or self.index
             index = "element" if accounting == "code" else accounting
-            bits = network_storage_at_sparsity(load_workload(row.network), row.sparsity, index)
+            bits = network_storage_at_sparsity(named_network(row.network, bench.where), row.sparsity, index)
             counted = bits.total_bits - (bits.plain_bits if accounting == "code" else 0)
             name = f"{row.network} at {row.sparsity:.1%}"
             points.append(Point(name, counted / 8e6, row.claimed))

@@ -75,9 +75,8 @@ class Skipping(Experiment):
             if self.accuracy_margin is not None and case.accuracy < case.base_accuracy - self.accuracy_margin:
                 notes.append(f"{name} is left out: {case.accuracy:.1%} right, {case.base_accuracy:.1%} without gates.")
                 continue
-            plain = RunRecord(hardware=self.hardware, workload=case.base.name, set=self.set)
             sides = {
-                "plain": bench.figures(plain).totals | {"accuracy": case.base_accuracy},
+                "plain": self._plain(case, bench) | {"accuracy": case.base_accuracy},
                 "gated": self._figures(name, "gated", case.graph, bench) | {"accuracy": case.accuracy},
             }
             if "open." in self.value:
@@ -87,19 +86,20 @@ class Skipping(Experiment):
             value = evaluate(self.value, sides, bench.where, "experiment.value")
             points.append(Point(name, value, self.claimed.get(name)))
         if not points:  # no gated network is accurate enough: nothing is saved at that accuracy
-            plain = RunRecord(hardware=self.hardware, workload=case.base.name, set=self.set)
-            same = bench.figures(plain).totals
+            same = self._plain(case, bench)
             points.append(Point("none is accurate enough", evaluate(
                 self.value, dict.fromkeys(_SIDES, same), bench.where, "experiment.value")))  # fmt: skip
         found = aggregate(points, self.aggregate)
         return Outcome(found, tuple(points), breakdowns(seen), ratio_of(points, self.aggregate), tuple(notes))
+
+    def _plain(self, case: study.GatedCase, bench: Bench) -> dict[str, float]:
+        return bench.figures(RunRecord(hardware=self.hardware, workload=case.base.name, set=self.set)).totals
 
     def _figures(self, name: str, form: str, graph: LayerGraph, bench: Bench) -> dict[str, float]:
         changes = {**self.set, "control.prefetch": self.policy}
         machine = RunRecord(hardware=self.hardware, set=changes).machine(bench.where)
 
         def simulated() -> dict[str, Any]:
-            bench.note(f"{name} on {self.hardware}")
             result = simulate(machine, graph, accuracy=False, solutions=bench.solutions)
             return run_figures(result).to_dict()
 

@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from accelsim.config.model import Record
 from accelsim.errors import ConfigError
 from accelsim.explore.expression import parse_expression
 from accelsim.numerics.accuracy_request import AccuracyRequest
@@ -31,8 +30,7 @@ from accelsim.pipeline import simulate
 from accelsim.tolerate import ToleranceRequest, tolerate
 from accelsim.validation.experiment import Experiment, Outcome, Point
 from accelsim.validation.expressions import evaluate
-from accelsim.validation.runs import Changes, RunRecord, beside
-from accelsim.workload.loader import load_workload
+from accelsim.validation.runs import Changes, Subject
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,12 +41,9 @@ _FIGURES = ("rate", "baseline", "clean", "target", "mapped_loss", "mapped_accura
 _Count = Annotated[int, Field(ge=1)]
 
 
-class SearchRecord(Record):
+class SearchRecord(Subject):
     """A search, or what differs from one."""
 
-    hardware: str | None = None
-    workload: str | None = None
-    set: Changes = Field(default_factory=dict)
     images: _Count | None = None
     fine_images: _Count | None = None
     modules: _Count | None = None
@@ -56,11 +51,6 @@ class SearchRecord(Record):
     drop: Annotated[float, Field(gt=0, lt=1)] | None = None
     correction: Literal["zero", "saturate", "none"] | None = None
     fine: bool | None = None
-
-    def over(self, base: SearchRecord) -> SearchRecord:
-        """Lay this record over another one."""
-        stated = {name: value for name, value in self if value is not None and name != "set"}
-        return base.model_copy(update={**stated, "set": {**base.set, **self.set}})
 
     @property
     def request(self) -> ToleranceRequest:
@@ -96,8 +86,7 @@ class Tolerance(Experiment):
                 raise ConfigError("is no figure of a search", where=where, key="experiment.value", value=name,
                                   allowed=allowed)  # fmt: skip
         for name in self.runs:
-            search = self._search(name)
-            RunRecord(hardware=search.hardware, workload=search.workload, set=search.set).check(where)
+            self._search(name).check(where)
 
     def conduct(self, bench: Bench) -> Outcome:
         """Search all."""
@@ -119,18 +108,16 @@ class Tolerance(Experiment):
         return self.runs[name].over(self.all.over(SearchRecord(set=self.set)))
 
     def _figures(self, search: SearchRecord, bench: Bench) -> dict[str, float]:
-        run = RunRecord(hardware=search.hardware, workload=search.workload, set=search.set)
         document = search.model_dump(mode="json", exclude_unset=True)
-        key = json.dumps([document, run.machine(bench.where).resolved(), bench.files(document)], sort_keys=True)
+        key = json.dumps([document, search.machine(bench.where).resolved(), bench.files(document)], sort_keys=True)
 
         def searched() -> dict[str, Any]:
-            bench.note(f"tolerance of {search.workload}")
-            return self._searched(search, run, bench)
+            return self._searched(search, bench)
 
         return bench.once("tolerance", key, searched)
 
-    def _searched(self, search: SearchRecord, run: RunRecord, bench: Bench) -> dict[str, float]:
-        machine, network = run.machine(bench.where), load_workload(beside(search.workload or "", bench.where))
+    def _searched(self, search: SearchRecord, bench: Bench) -> dict[str, float]:
+        machine, network = search.machine(bench.where), search.graph(bench.where)
         found = tolerate(machine, network, search.request)
         figures = {
             "rate": found.coarse[0].rate, "baseline": found.baseline, "clean": found.clean, "target": found.target,

@@ -19,7 +19,7 @@ from pydantic import Field
 from accelsim.config.model import Record
 from accelsim.validation.aggregates import Aggregate, aggregate
 from accelsim.validation.experiment import Experiment, Outcome, Point
-from accelsim.workload.loader import load_workload
+from accelsim.validation.runs import check_network, named_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,18 +46,19 @@ class WeightStorage(Experiment):
     networks: Annotated[tuple[StoredNetwork, ...], Field(min_length=1)]
     aggregate: Aggregate = "geometric_mean"
 
-    def check(self, where: Path) -> None:  # noqa: ARG002 - the message names the network
+    def check(self, where: Path) -> None:
         """Find networks that there are not."""
         for entry in self.networks:
-            load_workload(entry.network)
-            load_workload(entry.against)
+            check_network(entry.network, where)
+            check_network(entry.against, where)
 
     def conduct(self, bench: Bench) -> Outcome:
         """Count the bits of all weights."""
         points = []
         for entry in self.networks:
-            bench.note(entry.network)
-            plain, narrow = (self._bits(load_workload(name), entry.without) for name in (entry.against, entry.network))
+            plain, narrow = (
+                self._bits(named_network(name, bench.where), entry.without) for name in (entry.against, entry.network)
+            )
             points.append(Point(entry.network, plain / narrow, entry.claimed))
         return Outcome(aggregate(points, self.aggregate), tuple(points))
 

@@ -17,7 +17,7 @@ from accelsim.report.claims_page import render_claims
 from accelsim.report.claims_publication import ratios_svg
 from accelsim.validation.aggregates import aggregate
 from accelsim.validation.bench import Bench
-from accelsim.validation.claim import catalog_paths, changed, chosen_claims, load_claim
+from accelsim.validation.claim_file import catalog_paths, changed, chosen_claims, load_claim
 from accelsim.validation.claim_result import ClaimResult, Sweep
 from accelsim.validation.claim_runs import claim_key, keep_result, known_result, run_claim
 from accelsim.validation.content import named_files
@@ -28,7 +28,7 @@ from accelsim.validation.verdict import judge, ratio
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from accelsim.validation.claim import ClaimFile
+    from accelsim.validation.claim_file import ClaimFile
 
 DOCUMENT: dict[str, Any] = {
     "id": "made-speedup",
@@ -99,6 +99,7 @@ def test_what_is_wrong_with_a_claim_is_said_in_a_line(tmp_path: Path, change: di
     ("parameter", "value", "message"),
     [
         ("kind", "guess", "is no kind of experiment; allowed: "),
+        ("kind", None, "kind: is missing; allowed: combined, "),
         ("value", "baseline.speed", "is no figure of a run"),
         ("value", "base.latency_ns", "names no run of the experiment"),
         ("value", "__import__('os')", "is no expression"),
@@ -107,14 +108,46 @@ def test_what_is_wrong_with_a_claim_is_said_in_a_line(tmp_path: Path, change: di
         ("set.pe_array.rowss", 8, "unknown key"),
         ("aggregate", "median", "not accepted"),
         ("only", ["vgg11"], "is none of"),
+        ("cases", ["lenet5", "tiny_cnn", "lenet5"], "'lenet5' stands twice"),
     ],
 )
 def test_what_is_wrong_with_an_experiment_is_found_before_it_runs(
     tmp_path: Path, parameter: str, value: object, message: str
 ) -> None:
     experiment = changed(DOCUMENT["experiment"], parameter, value, "test")
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         load_claim(written(tmp_path, {"experiment": experiment, "assumptions": []}))
+    assert str(caught.value).startswith(str(tmp_path / "made-speedup.yaml"))
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        {"kind": "gate_overhead", "network": "WRONG"},
+        {"kind": "weight_storage", "networks": [{"network": "tiny_cnn", "against": "WRONG"}]},
+        {"kind": "pot_storage", "rows": [{"network": "WRONG", "sparsity": 0.5, "claimed": 1}]},
+        {"kind": "tolerance", "runs": {"a": {"hardware": "edge_16x16", "workload": "WRONG"}}, "value": "a.rate"},
+        {
+            "kind": "combined", "hardware": "edge_16x16", "reductions": {}, "bit_errors": {"table": "WRONG"},
+            "value": "none.energy_pj",
+        },
+        {"kind": "dram_trace", "peer": "ramulator2", "set": {"address_map": "WRONG"}},
+        {"kind": "smartexchange", "networks": ["WRONG"], "value": "of.energy_pj", "aggregate": "max"},
+        {"kind": "skipping", "hardware": "eyeriss", "networks": ["WRONG"], "value": "plain.energy_pj"},
+    ],
+    ids=lambda experiment: experiment["kind"],
+)  # fmt: skip
+def test_names_that_are_none_are_found_before_anything_runs(tmp_path: Path, experiment: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="'WRONG'") as caught:
+        load_claim(written(tmp_path, {"experiment": experiment, "assumptions": []}))
+    assert str(caught.value).startswith(str(tmp_path / "made-speedup.yaml"))
+
+
+def test_networks_count_from_the_folder_of_the_claim(tmp_path: Path) -> None:
+    (tmp_path / "narrow.yaml").write_text("{accelsim_workload: 1, network: lenet5, bits: {default: {weight: 8}}}\n")
+    stored = {"network": "narrow.yaml", "against": "lenet5"}
+    claim = claim_with(tmp_path, experiment={"kind": "weight_storage", "networks": [stored]}, assumptions=[])
+    assert run_claim(claim, Bench(), reduced=True).value == pytest.approx(4)
 
 
 def test_a_sweep_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
@@ -236,18 +269,19 @@ def test_an_experiment_that_fails_is_told_and_others_go_on(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("workload", "is_missing"),
-    [("lenet5", False), ("resnet20_trained", True)],  # shapes alone, and images that the test has taken away
+    ("workload", "told"),
+    [("lenet5", "error"), ("resnet20_trained", "reason")],  # shapes alone, and images that the test has taken away
 )
 def test_missing_images_are_no_mistake_of_the_claim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workload: str, is_missing: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workload: str, told: str
 ) -> None:
     monkeypatch.setenv("ACCELSIM_DATA", str(tmp_path))
     run = {"workload": workload, "accuracy": {"images": 1}}
     claim = claim_with(tmp_path, experiment=DOCUMENT["experiment"] | {"all": run}, assumptions=[])
     result = run_claim(claim, Bench(), reduced=True)
-    assert (result.reason or "").startswith("needs data that are not here") is is_missing
-    assert ("accuracy cannot be measured" in (result.error or "")) is not is_missing
+    words = {"error": "accuracy cannot be measured: it has shapes only", "reason": "needs data that are not here"}
+    assert words[told] in getattr(result, told)
+    assert (result.error is None) is (told == "reason")
 
 
 def test_aggregates() -> None:
@@ -316,6 +350,15 @@ def test_the_command_runs_a_users_own_claim(tmp_path: Path, capsys: pytest.Captu
     assert (out / "claims.html").exists()
     assert run_command([*command]) == 0  # from the result that was kept
     assert "made-speedup" in capsys.readouterr().out
+
+
+def test_the_command_says_which_experiment_failed_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = DOCUMENT["experiment"] | {"layers": {"names": ["no_such_layer"]}}
+    path = written(tmp_path, {"experiment": experiment, "assumptions": []})
+    assert run_command(["claims", str(path), "-j", "1", "--no-cache", "--out", str(tmp_path / "out"), "--json"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("accelsim: error: 1 of 1 experiments failed: made-speedup: ")
+    assert "experiment.layers = 'all': chooses no layer" in told
 
 
 def test_unknown_claims_are_refused_with_those_that_are_near(capsys: pytest.CaptureFixture[str]) -> None:
