@@ -86,6 +86,13 @@ class SimdConfig(PeArrayConfig):
     line_bytes: int = Field(default=64, ge=16, le=4_096)
     page_bytes: int = Field(default=4_096, ge=256, le=2**30)
     """Page that prefetchers do not leave."""
+    loops: Literal["blocked", "row_streaming"] = "blocked"
+    """How the software multiplies matrices. ``blocked``: as a library does, tiles that stay in registers and caches.
+    ``row_streaming``: as plain C does (DarkNet), a convolution lowered into a matrix whose rows stream past once per
+    row of results; feature maps then lie channel by channel, though bit errors are drawn as if by pixel."""
+    simulated_rows: Annotated[int, Field(ge=2)] | None = None
+    """Rows of results that each core runs access by access per product where `loops` is ``row_streaming``; those that
+    follow repeat the last of them, but for the very last. All where left out."""
     shared_memory_kib: float | None = Field(default=None, gt=0)
     """Memory that the lanes of a core share and into which they copy tiles; packed blocks lie in the caches without."""
     caches: dict[str, CacheConfig] = Field(min_length=1, max_length=4)
@@ -103,6 +110,10 @@ class SimdConfig(PeArrayConfig):
             if max(prices) < self.operand_bits:
                 message = f"{name} says nothing of operands of operand_bits = {self.operand_bits}"
                 raise ValueError(message)
+        if self.loops == "row_streaming" and self.shared_memory_kib is not None:
+            raise ValueError("loops = row_streaming knows no tiles that could lie in shared_memory_kib; leave that out")
+        if self.loops == "blocked" and self.simulated_rows is not None:
+            raise ValueError("simulated_rows counts rows of loops = row_streaming; leave it out")
         shared = 1
         for name, cache in self.caches.items():
             if not cache.sets(self.line_bytes):

@@ -166,15 +166,7 @@ class BlockedProduct:
 
     @cached_property
     def _matrices(self) -> tuple[list[int], list[int]]:
-        """Matrices of both operands that each group takes, leading dimensions broadcast."""
-        leading = [shape[:-2] for shape in self.stage.input_shapes]
-        if self.dims.groups == 1:
-            return [0], [0]
-        joint = np.broadcast_shapes(*leading)
-        first, second = (
-            np.broadcast_to(np.arange(int(np.prod(dims))).reshape(dims), joint).ravel().tolist() for dims in leading
-        )
-        return first, second
+        return matrices_of(self.stage)
 
     def segments(self, group: int) -> tuple[Words, Words]:
         """Segments of input pixels, slice after slice of k, and the slices."""
@@ -213,6 +205,18 @@ class BlockedProduct:
         first = (low - part.first_channel) * bits // BITS_PER_BYTE
         run = max(ceil_div((high - part.first_channel) * bits, BITS_PER_BYTE) - first, 1)
         return (part.address + base + first, *where, 1, run, pixel_bytes(part, bits))
+
+
+def matrices_of(stage: CachedStage) -> tuple[list[int], list[int]]:
+    """Matrices of both operands that each group of a product of feature maps takes, leading dimensions broadcast."""
+    leading = [shape[:-2] for shape in stage.input_shapes]
+    if stage.dims is None or stage.dims.groups == 1:
+        return [0], [0]
+    joint = np.broadcast_shapes(*leading)
+    first, second = (
+        np.broadcast_to(np.arange(int(np.prod(dims))).reshape(dims), joint).ravel().tolist() for dims in leading
+    )
+    return first, second
 
 
 def _join_last(segments: list[tuple[int, ...]]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,8 @@ from accelsim.hardware.pe_array import simd_loops as loops
 from accelsim.hardware.pe_array.simd import SHARED_MEMORY
 from accelsim.hardware.pe_array.simd_blocking import LANE_BITS, packed_blocking, staged_blocking
 from accelsim.hardware.pe_array.simd_product import BlockedProduct
+from accelsim.hardware.pe_array.simd_repeats import spread
+from accelsim.hardware.pe_array.simd_row_product import RowProduct
 from accelsim.hardware.pe_array.simd_staged import run_staged
 from accelsim.hardware.pe_array.simd_steps import StageSteps, merge_cores
 from accelsim.hardware.pe_array.simd_streams import run_stream, run_windows
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from accelsim.hardware.pe_array.simd_blocking import Blocking
     from accelsim.mapping.array_costs import StoredForm
     from accelsim.mapping.cached_network import CachedStage
+    from accelsim.mapping.element_order import ElementOrder
+    from accelsim.mapping.footprint import PixelGrid
     from accelsim.mapping.layer_tiler import MemoryInterface
     from accelsim.workload.operand_data import OperandData
 
@@ -78,11 +82,14 @@ class StageProgram:
         Multiply-accumulates.
     description
         Loops and blocks, for the report.
+    settle
+        Brings in what was not run access by access.
     """
 
     run: Callable[[Caches, lo.Words], None]
     macs: int
     description: dict[str, object]
+    settle: Callable[[MemoryTraffic], MemoryTraffic] = field(default=lambda traffic: traffic)
 
 
 class SimdRun:
@@ -106,12 +113,16 @@ class SimdRun:
 
     def scratch_bytes(self, stage: CachedStage) -> int:
         """Packed blocks of every core, and partial sums where they are wider than the results."""
-        if not stage.on_array or is_depthwise(stage):
+        if not stage.on_array:
             return 0
-        return self._product(stage).scratch_bytes
+        if self._config.loops == "row_streaming":
+            return RowProduct(self._config, stage).scratch_bytes
+        return 0 if is_depthwise(stage) else self._product(stage).scratch_bytes
 
-    def weight_order(self, stage: CachedStage) -> SliverOrder:
+    def weight_order(self, stage: CachedStage) -> ElementOrder:
         """How the weights lie: as the loops read them."""
+        if self._config.loops == "row_streaming":
+            return RowProduct(self._config, stage).weight_order
         return self._window_weights(stage) if is_depthwise(stage) else self._product(stage).weight_order
 
     def tiles(self, stage: CachedStage) -> StageTiles:
@@ -123,7 +134,7 @@ class SimdRun:
             tally[:] = 0
             program.run(caches, tally)
 
-        traffic = self._hierarchy.run(run)
+        traffic = program.settle(self._hierarchy.run(run))
         steps = merge_cores(traffic)
         pixels = int(np.prod(stage.output_shape)) // channels_of(stage.output_shape)
         config = self._config
@@ -156,6 +167,8 @@ class SimdRun:
     # -- loops ---------------------------------------------------------------------------------------------------
 
     def _program(self, stage: CachedStage) -> StageProgram:
+        if self._config.loops == "row_streaming" and stage.on_array:
+            return self._row_program(stage)
         if stage.on_array and not is_depthwise(stage):
             return self._matrix_program(stage)
         if isinstance(stage.operator, Conv) or (isinstance(stage.operator, Pool) and stage.operator.window):
@@ -184,29 +197,43 @@ class SimdRun:
 
         return StageProgram(program, product.dims.macs, product.description)
 
+    def _row_program(self, stage: CachedStage) -> StageProgram:
+        """Multiply row by row."""
+        product = RowProduct(self._config, stage)
+        described: dict[str, object] = {}
+
+        def program(caches: Caches, tally: lo.Words) -> None:
+            tally[[loops.TA_INSTRUCTIONS, loops.TA_LOADS, loops.TA_STORES]] = product.tally
+            product.run(self._records, caches)
+
+        def settle(traffic: MemoryTraffic) -> MemoryTraffic:
+            described.update(product.description)
+            return spread(traffic, product.repeats, self._config.line_bytes)
+
+        return StageProgram(program, product.dims.macs, described, settle)
+
     def _window_program(self, stage: CachedStage) -> StageProgram:
-        """Slide a window over the rows: depthwise convolutions and pools, the channels in the lanes."""
+        """Slide a window over the rows: depthwise convolutions and pools, the channels in the lanes, or one by one."""
         grid = stage.grid
         if grid is None:
             message = f"{stage.name} has no window"
             raise TypeError(message)
-        window, bits = grid.window, stage.ifmap_bits
-        rows = np.array([grid.out_height, grid.images])
-        inputs = np.array(
-            [[part.address, grid.width * bits_to_bytes(part.channels * bits)] for part in stage.inputs[0]], np.int64
-        )
-        output = np.array([stage.output, grid.out_width * row_bytes(stage)])
+        window = grid.window
+        maps = window_planes(stage, grid) if self._config.loops == "row_streaming" else [window_map(stage, grid)]
+        total = sum(int(rows.prod()) for rows, _, _ in maps)
         macs = stage.dims.macs if stage.dims else 0
         operations = macs or stage.vector_operations
         vectors = self._vectors(operations)
         per_cycle = self._peak(stage) if macs else self._lanes
-        cost = self._cost(operations / per_cycle, vectors, int(rows.prod()))
+        cost = self._cost(operations / per_cycle, vectors, total)
         weights = np.array([stage.weight, self._window_weights(stage).size_bytes if macs else 0])
         fixed = (window.kernel[0], window.stride[0], window.dilation[0], window.padding[0], grid.height)
+        stores = ceil_div(sum(int(output[1] * rows.prod()) for rows, _, output in maps), self._vector_bytes)
 
         def program(caches: Caches, tally: lo.Words) -> None:
-            self._count_vectors(tally, vectors, ceil_div(int(output[1] * rows.prod()), self._vector_bytes))
-            run_windows(rows, *fixed, weights, inputs, output, cost, self._records, caches)
+            self._count_vectors(tally, vectors, stores)
+            for rows, inputs, output in maps:
+                run_windows(rows, *fixed, weights, inputs, output, cost, self._records, caches)
 
         return StageProgram(program, macs, {"loops": "windows"})
 
@@ -301,6 +328,26 @@ class SimdRun:
         }
         kinds = np.bincount(traffic.events[:, lo.EV_KIND], minlength=3).tolist()
         return {"caches": counts, "memory_lines": dict(zip(("demand", "ahead", "written"), kinds, strict=True))}
+
+
+def window_map(stage: CachedStage, grid: PixelGrid) -> tuple[lo.Words, lo.Words, lo.Words]:
+    """Rows of a map whose channels lie side by side, as `run_windows` takes them: rows, inputs, output."""
+    inputs = [[part.address, grid.width * bits_to_bytes(part.channels * stage.ifmap_bits)] for part in stage.inputs[0]]
+    output = np.array([stage.output, grid.out_width * row_bytes(stage)])
+    return np.array([grid.out_height, grid.images]), np.array(inputs, np.int64), output
+
+
+def window_planes(stage: CachedStage, grid: PixelGrid) -> list[tuple[lo.Words, lo.Words, lo.Words]]:
+    """The same of maps that lie channel by channel, for each image of each part of the input."""
+    row, out_row = (bits_to_bytes(width * stage.ifmap_bits) for width in (grid.width, grid.out_width))
+    channels, maps = channels_of(stage.output_shape), []
+    for image in range(grid.images):
+        for part in stage.inputs[0]:
+            begin = part.address + image * part.channels * grid.height * row
+            end = stage.output + (image * channels + part.first_channel) * grid.out_height * out_row
+            rows = np.array([grid.out_height, part.channels])
+            maps.append((rows, np.array([[begin, row]]), np.array([end, out_row])))
+    return maps
 
 
 def is_depthwise(stage: CachedStage) -> bool:
