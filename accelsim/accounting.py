@@ -14,10 +14,8 @@ from accelsim import __version__
 from accelsim.energy.model import EnergyByAction, EnergyModel, add_energies, component_totals
 from accelsim.hardware.dram.power import energies_pj
 from accelsim.hardware.ideal_memory import IdealMemory
-from accelsim.mapping.tile_graph import Activity
 from accelsim.result import (
     TRAFFIC_DTYPE,
-    DramResult,
     LayerResult,
     Machine,
     Profile,
@@ -27,21 +25,19 @@ from accelsim.result import (
 )
 from accelsim.simulation.flip_count import count_flips
 from accelsim.simulation.trace import COMPONENTS
-from accelsim.units import BITS_PER_BYTE, PS_PER_NS, bandwidth_gb_per_s
+from accelsim.stage_figures import closed_channels, dram_bytes, dram_result, is_skipped, result_share, wasted_activity
+from accelsim.units import BITS_PER_BYTE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from accelsim.config.schema import HardwareConfig
     from accelsim.energy.table import EnergyTable
-    from accelsim.hardware.dram.activity import DramActivity
-    from accelsim.hardware.dram.controller import Dram
     from accelsim.hardware.dram.device import Device
     from accelsim.hardware.dram.read_errors import ReadErrors
     from accelsim.mapping.network import NetworkMapping
     from accelsim.mapping.tile_graph import StageTiles
+    from accelsim.result import DramResult
     from accelsim.simulation.simulator import Simulation
     from accelsim.workload.graph import Layer, LayerGraph
 
@@ -120,7 +116,8 @@ class Account:
     def _layers(self) -> tuple[list[LayerResult], list[EnergyByAction]]:
         """Results of all layers in the order of the graph: those that were run, and those that rode along."""
         of_layer = {stage.layer.name: index for index, stage in enumerate(self.mapping.stages)}
-        rides_on = {layer.name: stage.layer.name for stage in self.mapping.stages for layer in stage.fused}
+        stages = zip(self.mapping.stages, self.mapping.tiles, strict=True)
+        rides_on = {layer.name: stage for planned, stage in stages for layer in planned.fused}
         layers, energies = [], []
         for layer in self.mapping.graph.layers:
             index = of_layer.get(layer.name)
@@ -132,11 +129,12 @@ class Account:
             energies.append(energy)
         return layers, energies
 
-    def _riding_layer(self, layer: Layer, carrier: str | None) -> tuple[LayerResult, EnergyByAction]:
+    def _riding_layer(self, layer: Layer, carrier: StageTiles | None) -> tuple[LayerResult, EnergyByAction]:
         """Result of a layer that takes no time of its own."""
-        skipped = carrier in self._skipped
-        operations = self.mapping.graph.vector_operations(layer) if carrier and not skipped else 0
-        operations = round(operations * self._result_share.get(carrier or "", 1.0))
+        skipped = carrier is not None and is_skipped(carrier)
+        operations = 0
+        if carrier is not None and not skipped:
+            operations = round(self.mapping.graph.vector_operations(layer) * result_share(carrier))
         energy = self._energy_model.vector_energy(operations)
         by_component = component_totals(energy)
         result = LayerResult(
@@ -154,7 +152,7 @@ class Account:
             energy_pj=sum(by_component.values()),
             energy_by_component=by_component,
             skipped_fraction=float(skipped),
-            mapping={"fused_into": carrier} if carrier else {"addresses_only": True},
+            mapping={"fused_into": carrier.name} if carrier else {"addresses_only": True},
         )
         return result, energy
 
@@ -185,38 +183,18 @@ class Account:
             dram_write_bytes=written,
             energy_pj=sum(by_component.values()),
             energy_by_component=by_component,
-            skipped_fraction=1.0 if layer.name in self._skipped else closed_channels(stage),
+            skipped_fraction=1.0 if is_skipped(stage) else closed_channels(stage),
             wasted_dram_bytes=sum(timing.wasted_bytes.values()),
             mapping=stage.mapping,
         )
         return result, energy
-
-    @cached_property
-    def _result_share(self) -> dict[str, float]:
-        """Share of its results that a layer makes, where it skips some of its channels."""
-        shares = {}
-        for stage in self.mapping.tiles:
-            channels = stage.mapping.get("channels")
-            if isinstance(channels, dict) and channels["results"]:
-                shares[stage.name] = channels["run"] / channels["of"]
-        return shares
-
-    @cached_property
-    def _skipped(self) -> set[str]:
-        """Layers that do not run, or whose place a move takes."""
-        return {
-            stage.name
-            for stage, planned in zip(self.mapping.tiles, self.mapping.stages, strict=True)
-            if stage.closed or stage.mapping.get("stands_for") == planned.layer.name
-        }
 
     def _dram_bytes(self, index: int) -> tuple[int, int]:
         """Bytes that a stage reads from and writes to DRAM: by its mapping, or, where it is closed, those in vain."""
         stage = self.mapping.tiles[index]
         if stage.closed:
             return sum(self.simulation.timings[index].wasted_bytes.values()), 0
-        read = sum(int(tiles.fetch.in_dram.tile_bytes.sum()) for tiles in (*stage.inputs, stage.output.tiles))
-        return read, int(stage.output.drain.in_dram.tile_bytes.sum())
+        return dram_bytes(stage)
 
     def _span_cycles(self, index: int) -> tuple[int, int]:
         """Cycles from the end of the stage before to the end of this one, the last drain included in the last."""
@@ -314,61 +292,6 @@ class Account:
         traffic["time_ps"] = np.arange(bins) * histogram.bin_ps
         traffic["read_bytes"], traffic["write_bytes"] = histogram.read_bytes, histogram.write_bytes
         return traffic[traffic["time_ps"] <= self.simulation.end_ps]
-
-
-def dram_result(
-    memory: Dram | IdealMemory, total: DramActivity | None, moved: tuple[int, int], end_ps: int, bits_flipped: int
-) -> DramResult:
-    """What a memory did in a run.
-
-    Parameters
-    ----------
-    memory
-        The memory.
-    total
-        What it did by the end; None for an ideal one.
-    moved
-        Bursts read and written.
-    end_ps
-        Length of the run.
-    bits_flipped
-        Bits that flipped.
-    """
-    reads, writes = moved
-    moved_bytes = (reads + writes) * memory.burst_bytes
-    bandwidth = bandwidth_gb_per_s(moved_bytes, end_ps)
-    if total is None or isinstance(memory, IdealMemory):
-        return DramResult(reads=reads, writes=writes, bandwidth_gb_per_s=bandwidth)
-    busy_ps = int(moved_bytes / memory.peak_bandwidth_gb_per_s * PS_PER_NS)
-    return DramResult(
-        row_hits=total.row_hits,
-        row_misses=total.row_misses,
-        row_conflicts=total.row_conflicts,
-        activates=total.activates,
-        precharges=total.precharges,
-        reads=reads,
-        writes=writes,
-        refreshes=total.refreshes,
-        busy_ns=busy_ps / PS_PER_NS,
-        bandwidth_gb_per_s=bandwidth,
-        bits_flipped=bits_flipped,
-    )
-
-
-def closed_channels(stage: StageTiles) -> float:
-    """Share of the channels around a gate that are closed."""
-    channels = stage.mapping.get("channels")
-    return 1 - channels["open"] / channels["of"] if isinstance(channels, dict) else 0.0
-
-
-def wasted_activity(stage: StageTiles, wasted_bytes: Mapping[str, int]) -> Activity:
-    """What was done on chip for a stage that then did not run: its tiles were written into their buffers."""
-    buffer_of = {tiles.operand: tiles.buffer for tiles in stage.inputs}
-    written: dict[str, int] = {}
-    for operand, wasted in wasted_bytes.items():
-        name = buffer_of[operand]
-        written[name] = written.get(name, 0) + wasted * BITS_PER_BYTE
-    return Activity(sram_write_bits=written, interconnect_bits=sum(written.values()))
 
 
 def _run_id(config: HardwareConfig, graph: LayerGraph, config_hash: str, seed: int) -> str:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.accounting import closed_channels, dram_result, wasted_activity
 from accelsim.energy.model import RESOLUTION_PJ, EnergyModel
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.dram.power import RailPrices, energies_pj, rail_prices
@@ -22,6 +21,7 @@ from accelsim.sample_figures import COUNTS, DRAM_FIELDS, RowFigures
 from accelsim.simulation.compiled.machine import CompiledMachine, CompiledRun
 from accelsim.simulation.flip_count import count_flips
 from accelsim.simulation.simulator import build_memory
+from accelsim.stage_figures import closed_channels, dram_bytes, dram_result, is_skipped, result_share, wasted_activity
 from accelsim.units import BITS_PER_BYTE, PS_PER_NS
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
 Action = tuple[str, str]
 """Component and action of an energy."""
-
-_PS_TIMES_KHZ = 1_000_000_000  # as in units
 
 _IN_TIME = ("dram", "leakage")
 """Components whose energy depends on what happens when."""
@@ -135,21 +133,15 @@ class RowAccounts:
 
     def _work_out(self, index: int, stage: StageTiles) -> _StageFigures:
         planned, graph = self.mapping.stages[index], self.mapping.graph
-        is_skipped = stage.closed or stage.mapping.get("stands_for") == planned.layer.name
-        is_skipped = is_skipped and stage.name == planned.layer.name
-        read = written = 0
-        if not stage.closed:
-            read = sum(int(tiles.fetch.in_dram.tile_bytes.sum()) for tiles in (*stage.inputs, stage.output.tiles))
-            written = int(stage.output.drain.in_dram.tile_bytes.sum())
-        channels = stage.mapping.get("channels")
-        share = channels["run"] / channels["of"] if isinstance(channels, dict) and channels["results"] else 1.0
-        operations = [0 if is_skipped else round(graph.vector_operations(layer) * share) for layer in planned.fused]
+        skipped, share = is_skipped(stage), result_share(stage)
+        operations = [0 if skipped else round(graph.vector_operations(layer) * share) for layer in planned.fused]
+        read, written = dram_bytes(stage)
         actions, energy = self._on_chip(stage.activity)
         return _StageFigures(
             macs=stage.activity.macs,
             read_bytes=read,
             written_bytes=written,
-            skipped=1.0 if is_skipped else closed_channels(stage),
+            skipped=1.0 if skipped else closed_channels(stage),
             actions=actions,
             energy=energy,
             riding=tuple(self._model.vector_energy(count)["vector_unit"]["operation"] for count in operations),
@@ -241,7 +233,7 @@ class RowAccounts:
             per_byte = self.table.dram_pj_per_bit * BITS_PER_BYTE
             dram = {name: moved * per_byte for name, moved in zip(("read", "write"), moved_bytes, strict=True)}
         ends = np.append(run.end_cycles[:-1], end.cycle)
-        spans_ps = np.diff(self._ps_of(ends), prepend=0)
+        spans_ps = np.diff(self.config.pe_array.clock.ps_of_all(ends), prepend=0)
         leaked = {name: power_mw * spans_ps / PS_PER_NS for name, power_mw in self._model.leakage_mw.items()}
         found = {("dram", action): energy for action, energy in dram.items()}
         found |= {("leakage", action): energy for action, energy in leaked.items()}
@@ -252,14 +244,6 @@ class RowAccounts:
         if not isinstance(self._memory, Dram):
             return ()
         return rail_prices(self._memory.spec, self._memory.rank_shape[0])
-
-    def _ps_of(self, cycles: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Times at which cycles begin, as `units.Clock.ps_of`, within 64 bits."""
-        whole, rest = np.divmod(cycles, self.config.pe_array.clock.frequency_khz)
-        times: NDArray[np.int64] = (
-            whole * _PS_TIMES_KHZ - -(rest * _PS_TIMES_KHZ) // self.config.pe_array.clock.frequency_khz
-        )
-        return times
 
     def _sum_energies(
         self, by_action: dict[Action, NDArray[np.float64]], riding: NDArray[np.float64]

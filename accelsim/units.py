@@ -7,6 +7,11 @@ exact rounds up, so that nothing ever happens earlier than it could.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 PS_PER_NS = 1_000
 PS_PER_US = 1_000_000
@@ -58,6 +63,12 @@ class Clock:
     def ps_of(self, cycle: int) -> int:
         """Time of the edge that begins `cycle`, in picoseconds."""
         return ceil_div(cycle * _PS_TIMES_KHZ, self.frequency_khz)
+
+    def ps_of_all(self, cycles: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Times of many edges, without leaving 64 bits on the way."""
+        milliseconds, rest = divmod(cycles, self.frequency_khz)
+        times: NDArray[np.int64] = milliseconds * _PS_TIMES_KHZ - -(rest * _PS_TIMES_KHZ) // self.frequency_khz
+        return times
 
     def cycle_at(self, time_ps: int) -> int:
         """Cycle of the first edge that is not before `time_ps`."""

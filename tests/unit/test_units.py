@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +47,13 @@ def test_a_clock_whose_period_is_no_whole_picosecond_does_not_drift() -> None:
     clock = Clock.from_mhz(700)
     assert [clock.ps_of(cycle) for cycle in range(5)] == [0, 1429, 2858, 4286, 5715]
     assert clock.ps_of(7 * 10**9) == 10**13
+
+
+@given(st.integers(1, 10_000_000), st.lists(st.integers(0, 10**15), min_size=1))
+def test_edges_of_many_cycles_are_those_of_each(frequency_khz: int, numbers: list[int]) -> None:
+    clock = Clock(frequency_khz)
+    known = [cycle for cycle in numbers if clock.ps_of(cycle) < 2**63]
+    assert clock.ps_of_all(np.array(known, np.int64)).tolist() == [clock.ps_of(cycle) for cycle in known]
 
 
 def test_bandwidth_and_power() -> None:
