@@ -58,7 +58,8 @@ class ToleranceRequest:
     drop
         Share of right answers that may be lost.
     images, fine_images
-        Images that decide, in the coarse search and in each step of the sweep (EDEN: a tenth).
+        Images that decide, in the coarse search and in each step of the sweep (EDEN: a tenth); how much of what
+        the sweep gained is kept, the former decide.
     modules
         DRAM modules over which accuracy is the mean.
     fine
@@ -74,7 +75,7 @@ class ToleranceRequest:
     kinds: tuple[ErrorKind, ...] = ("uniform",)
     drop: float = 0.01
     images: int = 1_000
-    fine_images: int = 200
+    fine_images: int = 1_000
     modules: int = 2
     fine: bool = True
     step: float = FINE_STEP

@@ -91,7 +91,7 @@ def tolerate(
     ] = None,
     drop: Annotated[float, typer.Option(help="Share of right answers that may be lost.")] = 0.01,
     images: Annotated[int, typer.Option(min=1, help="Images that decide, from the first.")] = 1_000,
-    fine_images: Annotated[int, typer.Option(min=1, help="Images that decide in the sweep over tensors.")] = 200,
+    fine_images: Annotated[int, typer.Option(min=1, help="Images that decide in the sweep over tensors.")] = 1_000,
     modules: Annotated[int, typer.Option(min=1, help="DRAM modules that accuracy is the mean of.")] = 2,
     fine: Annotated[bool, typer.Option("--fine/--coarse", help="Whether to sweep over tensors.")] = True,
     correction: Annotated[
