@@ -18,46 +18,11 @@ from typing import TYPE_CHECKING
 
 from accelsim.hardware.cache import layout as lo
 from accelsim.hardware.cache.prefetcher import follow, in_flight
+from accelsim.hardware.cache.sets import first_way, insert, look_up, promote, promote_or_insert, set_of
 from accelsim.jit import kernel, lean_kernel
 
 if TYPE_CHECKING:
     from accelsim.hardware.cache.layout import Words
-
-
-@lean_kernel
-def first_way(levels: Words, level: int, core: int, line: int) -> int:
-    """Place in the entries of the set that holds a line, in the cache of a core."""
-    sets = levels[level, lo.LV_SETS]
-    index = line % sets if sets & (sets - 1) else line & (sets - 1)
-    cache = core // levels[level, lo.LV_CORES]
-    first: int = levels[level, lo.LV_FIRST] + cache * levels[level, lo.LV_SIZE] + index * levels[level, lo.LV_WAYS]
-    return first
-
-
-@lean_kernel
-def promote(entries: Words, first: int, ways: int, line: int) -> int:
-    """Make a line the most recently used of its set; its entry as it was, or -1 where it is not there."""
-    entry: int = entries[first]
-    if entry >> 2 == line:
-        return entry
-    for way in range(1, ways):
-        entry = entries[first + way]
-        if entry >> 2 == line:
-            for behind in range(way, 0, -1):
-                entries[first + behind] = entries[first + behind - 1]
-            entries[first] = entry
-            return entry
-    return lo.EMPTY
-
-
-@lean_kernel
-def insert(entries: Words, first: int, ways: int, entry: int) -> int:
-    """Put a new entry first in its set; the entry that leaves."""
-    leaving: int = entries[first + ways - 1]
-    for way in range(ways - 1, 0, -1):
-        entries[first + way] = entries[first + way - 1]
-    entries[first] = entry
-    return leaving
 
 
 @lean_kernel
@@ -142,12 +107,13 @@ def write_back(
     while level < levels.shape[0]:
         levels[level, lo.LV_WRITES] += 1
         first, ways = first_way(levels, level, core, line), levels[level, lo.LV_WAYS]
-        if promote(entries, first, ways, line) != lo.EMPTY:
-            if not levels[level, lo.LV_THROUGH]:
+        if levels[level, lo.LV_THROUGH]:
+            promote(entries, first, ways, line)
+        else:
+            entry, leaving = promote_or_insert(entries, first, ways, line, lo.DIRTY)
+            if entry != lo.EMPTY:
                 entries[first] |= lo.DIRTY
                 return
-        elif not levels[level, lo.LV_THROUGH]:
-            leaving = insert(entries, first, ways, line << 2 | lo.DIRTY)
             if leaving == lo.EMPTY or not leaving & lo.DIRTY:
                 return
             line = leaving >> 2
@@ -170,23 +136,25 @@ def fetch(
     core: int,
     line: int,
     waits: int,
+    entry: int,
+    leaving: int,
 ) -> None:
-    """Ask a level for a line and those below it until one has it; each that misses takes it in."""
+    """Ask a level for a line and those below it until one has it; each that misses has taken it in.
+
+    `entry` and `leaving` are what looking for it at the first of these levels has found.
+    """
     latency = 0
     while level < levels.shape[0]:
         levels[level, lo.LV_READS] += 1
         latency += levels[level, lo.LV_LATENCY]
-        first, ways = first_way(levels, level, core, line), levels[level, lo.LV_WAYS]
-        entry = promote(entries, first, ways, line)
         covered = entry != lo.EMPTY and entry & lo.PREFETCHED
         if covered:
-            entries[first] = entry & ~lo.PREFETCHED
+            entries[first_way(levels, level, core, line)] = entry & ~lo.PREFETCHED
             levels[level, lo.LV_COVERED] += 1
             if waits:
                 wait_if_late(cores, setting, ticks, issued, core, line)
         if entry == lo.EMPTY:
             levels[level, lo.LV_MISSES] += 1
-            leaving = insert(entries, first, ways, line << 2)
             if leaving != lo.EMPTY and leaving & lo.DIRTY:
                 write_back(levels, entries, cores, setting, events, level + 1, core, leaving >> 2)
         if levels[level, lo.LV_STREAMS] and (entry == lo.EMPTY or covered):
@@ -195,6 +163,7 @@ def fetch(
             cores[core, lo.CO_LATENCY] += latency * waits
             return
         level += 1
+        entry, leaving = look_up(levels, entries, level, core, line, 0)
     read_memory(cores, setting, ticks, events, issued, core, line, waits)
     cores[core, lo.CO_LATENCY] += latency * waits
 
@@ -229,8 +198,13 @@ def touch(
     core: int,
     line: int,
     write: int,
+    entry: int,
+    leaving: int,
 ) -> None:
-    """Let a core read or write a line, and the prefetchers fetch what they want because of it."""
+    """Let a core read or write a line, and the prefetchers fetch what they want because of it.
+
+    `entry` and `leaving` are what looking for it at the first level has found, where a store may allocate there.
+    """
     at = -1  # the core's own request, then the places of the queue
     while at < setting[lo.SE_QUEUED]:
         level, wanted, waits, asks = 0, line, 1 - write, True
@@ -238,6 +212,8 @@ def touch(
             level, wanted, waits = queue[at, 0], queue[at, 1], 0
             asks = take_prefetch(levels, entries, cores, setting, events, level, core, wanted)
             level += 1
+            if asks:
+                entry, leaving = look_up(levels, entries, level, core, wanted, 0)
         elif write:
             levels[0, lo.LV_READS] -= 1  # `fetch` counts a request for the line, whoever asks
             if levels[0, lo.LV_THROUGH]:
@@ -247,7 +223,10 @@ def touch(
             else:
                 levels[0, lo.LV_WRITES] += 1
         if asks:
-            fetch(levels, entries, streams, queue, cores, setting, ticks, events, issued, level, core, wanted, waits)
+            fetch(
+                levels, entries, streams, queue, cores, setting, ticks, events, issued, level, core, wanted, waits,
+                entry, leaving,
+            )  # fmt: skip
         if at < 0 and write and asks:
             entries[first_way(levels, 0, core, line)] |= lo.DIRTY
         at += 1
@@ -271,30 +250,42 @@ def replay(records: Words, number: int, caches: tuple[Words, ...]) -> None:
     """
     levels, entries, streams, queue, cores, setting, ticks, events, issued = caches
     shift = setting[lo.SE_LINE_SHIFT]
-    ways, through = levels[0, lo.LV_WAYS], levels[0, lo.LV_THROUGH]
+    sets, ways = levels[0, lo.LV_SETS], levels[0, lo.LV_WAYS]
     for r in range(number):
         core, write, cost = records[r, lo.RE_CORE], records[r, lo.RE_WRITE], records[r, lo.RE_COST]
         base, run = records[r, lo.RE_BASE], records[r, lo.RE_RUN]
+        allocates = not (write and levels[0, lo.LV_THROUGH])
+        cache = first_way(levels, 0, core, 0)
         last = -1
+        hits = 0
+        clock = cores[core, lo.CO_CLOCK]
         for _ in range(records[r, lo.RE_COUNT]):
             begin, end = base >> shift, (base + run - 1) >> shift
             base += records[r, lo.RE_STRIDE]
             share = cost // (end - begin + 1) if cost and end > begin else 0
-            cores[core, lo.CO_CLOCK] += cost - share * (end - begin)
+            clock += cost - share * (end - begin)
             for line in range(begin, end + 1):
                 if line > begin:
-                    cores[core, lo.CO_CLOCK] += share
+                    clock += share
                 if line == last:
                     continue
                 last = line
-                if not (write and through):
-                    first = first_way(levels, 0, core, line)
-                    entry = promote(entries, first, ways, line)
+                entry = leaving = lo.EMPTY
+                if allocates:
+                    first = cache + set_of(sets, line) * ways
+                    entry, leaving = promote_or_insert(entries, first, ways, line, 0)
                     if entry != lo.EMPTY and not entry & lo.PREFETCHED:
-                        levels[0, lo.LV_READS + write] += 1
-                        entries[first] |= write
+                        hits += 1
+                        if write:
+                            entries[first] = entry | lo.DIRTY
                         continue
-                touch(levels, entries, streams, queue, cores, setting, ticks, events, issued, core, line, write)
+                cores[core, lo.CO_CLOCK] = clock
+                touch(
+                    levels, entries, streams, queue, cores, setting, ticks, events, issued, core, line, write,
+                    entry, leaving,
+                )  # fmt: skip
+        cores[core, lo.CO_CLOCK] = clock
+        levels[0, lo.LV_READS + write] += hits
 
 
 @kernel

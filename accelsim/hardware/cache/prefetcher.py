@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.hardware.cache import layout as lo
+from accelsim.hardware.cache.sets import cache_of
 from accelsim.jit import lean_kernel
 
 if TYPE_CHECKING:
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
 def find_stream(levels: Words, streams: Words, setting: Words, level: int, core: int, line: int) -> int:
     """Row of the stream that follows the page of a line; the oldest one is given up for a new page."""
     count = levels[level, lo.LV_STREAMS]
-    row = levels[level, lo.LV_STREAM] + core // levels[level, lo.LV_CORES] * count
+    row = levels[level, lo.LV_STREAM] + cache_of(levels, level, core) * count
     page = line >> setting[lo.SE_PAGE_SHIFT]
     setting[lo.SE_TIME] += 1
-    oldest: int = row
     for s in range(row, row + count):
         if streams[s, lo.ST_PAGE] == page:
             streams[s, lo.ST_USED] = setting[lo.SE_TIME]
             return s
+    oldest: int = row
+    for s in range(row, row + count):
         if streams[s, lo.ST_USED] < streams[oldest, lo.ST_USED]:
             oldest = s
     streams[oldest, lo.ST_PAGE] = page
