@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
+from numba.core.dispatcher import Dispatcher as _Dispatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,12 +71,14 @@ def _mark_sources(dispatcher: Any, packages: Sequence[ModuleType] = ()) -> Any: 
     """Make the cached machine code depend on all files of the function's folder, and of those of packages.
 
     Numba looks at the function's own file alone and so takes stale code for good when a constant or a kernel that it
-    inlined has changed next door.
+    inlined has changed next door, or in the folder of a kernel that the function's module has imported.
     """
     cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     if cache_file is not None and hasattr(cache_file, "_source_stamp"):
-        own = Path(dispatcher.py_func.__code__.co_filename).parent
-        marks = [_folder_marks(folder) for folder in (own, *(Path(package.__path__[0]) for package in packages))]
+        imported = [value for value in dispatcher.py_func.__globals__.values() if isinstance(value, _Dispatcher)]
+        folders = [Path(used.py_func.__code__.co_filename).parent for used in (dispatcher, *imported)]
+        folders += [Path(package.__path__[0]) for package in packages]
+        marks = [_folder_marks(folder) for folder in dict.fromkeys(folders)]
         cache_file._source_stamp = (cache_file._source_stamp, *marks)  # noqa: SLF001 - there is no public way
     return dispatcher
 

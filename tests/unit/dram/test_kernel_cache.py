@@ -47,3 +47,40 @@ def test_a_constant_next_door_invalidates_the_cache(tmp_path: Path) -> None:
     (package / "constants.py").write_text("OFFSET = 10\n")
 
     assert outcome(tmp_path) == "11"
+
+
+BELOW = """
+from accelsim.jit import lean_kernel
+
+
+@lean_kernel
+def inner(value):
+    return value + {offset}
+"""
+ABOVE = """
+from accelsim.jit import kernel
+from probe.below.compiled import inner
+
+
+@kernel
+def outer(value):
+    return inner(value)
+
+
+print(outer(1))
+"""
+
+
+def test_an_imported_kernel_of_another_folder_invalidates_the_cache(tmp_path: Path) -> None:
+    package = tmp_path / "probe"
+    (package / "below").mkdir(parents=True)
+    for folder in (package, package / "below"):
+        (folder / "__init__.py").touch()
+    (package / "compiled.py").write_text(ABOVE)
+    (package / "below" / "compiled.py").write_text(BELOW.format(offset=1))
+    assert outcome(tmp_path) == "2"
+    assert list((package / "__pycache__").glob("*.nbi"))
+
+    (package / "below" / "compiled.py").write_text(BELOW.format(offset=10))
+
+    assert outcome(tmp_path) == "11"
