@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from accelsim.explore.expression import Expression
     from accelsim.explore.parameter import Parameter, Point
 
-SAMPLERS = ("grid", "random", "qmc", "tpe", "nsga2")
 RUN_PATHS = ("workload", "batch")
 """Parameters that are no key of the machine: what runs on it."""
 

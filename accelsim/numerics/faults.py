@@ -52,11 +52,6 @@ class FaultCells:
     def __len__(self) -> int:
         return len(self.cells)
 
-    def expected_flips(self, ones_density: float = 0.5) -> float:
-        """Bits that flip on one pass, on average, where the given share of the stored bits is one."""
-        chances = self.cells["flip_one"] * ones_density + self.cells["flip_zero"] * (1.0 - ones_density)
-        return float(chances.sum())
-
 
 class FaultSource(Protocol):
     """What decides which cells hold a tensor and how often they flip."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -209,13 +208,6 @@ class Inference:
     def _note(self, stage: int, tensor: str, count: FlipCount) -> None:
         key = (self.network.classifier.stages[stage].layer.name, tensor)
         self.flips[key] = self.flips.get(key, FlipCount(0, 0, 0)) + count
-
-    def flips_by_tensor(self) -> dict[str, int]:
-        """Bits flipped so far, by tensor."""
-        total: dict[str, int] = defaultdict(int)
-        for (_, tensor), count in self.flips.items():
-            total[tensor] += count.flipped
-        return dict(total)
 
 
 def _numbers(words: Words, form: NumberFormat) -> NDArray[Any]:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import onnx
     import onnxruntime as ort
-
-
-def default_threads() -> int:
-    """Threads that a process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_session(model: onnx.ModelProto, threads: int = 1, *, optimise: bool = True) -> ort.InferenceSession:

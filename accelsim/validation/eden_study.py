@@ -1,8 +1,7 @@
 """EDEN's evaluation again: DRAM energy saved and time gained by lower voltage and tRCD, platform by platform.
 
 Koppula et al., "EDEN", MICRO 2019, table 3 gives for each network what reductions keep its accuracy within 1 %; the
-platforms are those of tables 4 to 6. A network whose tolerance was measured with `accelsim tolerate` joins by the
-reductions whose bit-error rate it bears.
+platforms are those of tables 4 to 6.
 """
 
 from __future__ import annotations
@@ -14,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 from accelsim.config.dram import OperatingPoint, whole_memory_at
 from accelsim.config.loader import load_hardware
 from accelsim.errors import InputError
-from accelsim.hardware.dram.bit_error_rate import rate_at_reduction
 from accelsim.hardware.dram.controller import Dram
-from accelsim.hardware.dram.error_tables import load_error_table
 from accelsim.pipeline import simulate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from accelsim.hardware.dram.error_tables import ErrorTable
     from accelsim.result import RunResult
 
 LEAST_TRCD_PS = 2_500
@@ -227,38 +223,3 @@ def mean_gain(cases: Iterable[CaseResult], variant: str) -> Gain:
     if not count:
         raise InputError("has no networks", where="platform")
     return Gain(1 - left ** (1 / count), faster ** (1 / count) - 1)
-
-
-def reductions_within(rate: float, table: str | ErrorTable, vendor: str | None = None) -> dict[str, Reductions]:
-    """Largest reductions of a table whose bit-error rate a network bears, alone and together.
-
-    Parameters
-    ----------
-    rate
-        Highest bit-error rate that the network tolerates.
-    table
-        Bit-error rates by operating point.
-    vendor
-        Vendor of the modules; may be left out where the table has one only.
-
-    Returns
-    -------
-    dict
-        By variant. Together they are the pair whose shares of the nominal values add up to the most.
-    """
-    known = load_error_table(table) if isinstance(table, str) else table
-    maker = vendor or known.vendors[0]
-    volts, times = known.reductions("vdd_v", maker), known.reductions("trcd_ps", maker)
-
-    def borne(vdd_v: float, trcd_ps: float) -> bool:
-        found = rate_at_reduction(known, vdd_reduction_v=vdd_v, trcd_reduction_ps=trcd_ps, vendor=vendor)
-        return found <= rate
-
-    nominal_v, nominal_ps = known.about.nominal.vdd_v or 1.0, known.about.nominal.trcd_ps or 1.0
-    pairs = [(vdd, time) for vdd, time in product(volts, times) if borne(vdd, time)]
-    best = max(pairs, key=lambda pair: pair[0] / nominal_v + pair[1] / nominal_ps)
-    return {
-        "vdd": Reductions(max(vdd for vdd in volts if borne(vdd, 0.0)), 0),
-        "trcd": Reductions(0.0, int(max(time for time in times if borne(0.0, time)))),
-        "both": Reductions(best[0], int(best[1])),
-    }

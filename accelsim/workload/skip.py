@@ -153,10 +153,6 @@ class SkipPlan:
             content += repr(self.budget).encode()
         return hashlib.sha256(content).hexdigest()
 
-    def closed_gates(self, row: NDArray[np.bool_]) -> list[Gate]:
-        """Gates that are closed under one row of decisions."""
-        return [gate for gate, runs in zip(self.gates, row, strict=True) if not runs]
-
     def execution_rates(self) -> dict[str, float]:
         """Per gate the share of the samples for which its layers ran."""
         return {gate.name: float(rate) for gate, rate in zip(self.gates, self._in_effect.mean(axis=0), strict=True)}

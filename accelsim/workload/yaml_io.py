@@ -24,14 +24,12 @@ from pydantic import Field
 
 from accelsim.config.model import Record, validate
 from accelsim.errors import WorkloadError
-from accelsim.strict_yaml import load_mapping
 from accelsim.workload.graph import Layer, LayerGraph, Tensor
 from accelsim.workload.operators import ShapeError
 from accelsim.workload.yaml_records import RECORDS, Bits, Count, Name, operator_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 FORMAT_VERSION = 1
 _WORDS_OF_YAML = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
@@ -52,17 +50,6 @@ class WorkloadRecord(Record):
     description: Annotated[str, Field(min_length=1)] | None = None
     inputs: dict[Name, InputRecord]
     layers: list[dict[str, Any]]
-
-
-def load_yaml(path: Path) -> LayerGraph:
-    """Read a native workload file.
-
-    Raises
-    ------
-    WorkloadError
-        When the file is unreadable, no strict YAML, or holds no workload.
-    """
-    return parse_workload(load_mapping(path, WorkloadError), path)
 
 
 def parse_workload(document: Mapping[str, Any], where: object) -> LayerGraph:

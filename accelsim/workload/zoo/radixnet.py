@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 32
 """Connections of a neuron in the challenge, to the layer before and to the one behind."""
 
-_COPIES = 16
+_COPIES = CONNECTIONS // 2  # a node of a step of radix 2 has two
 _MOST_KNOWN_WEIGHTS = 2**24
 """Weights of a layer, zeros included, up to which they are known one by one; wider layers state how many are none."""
 
@@ -56,7 +56,8 @@ def radixnet(neurons: int, layers: int) -> LayerGraph:
     graph = chain(name, Tensor("image", (1, neurons)), _steps(neurons, layers))
     radices = (2,) * steps
     operands = {f"layer{index + 1}.weight": _weights(radices, _COPIES, index % steps) for index in range(layers)}
-    description = f"RadiX-Net of {layers} layers of {neurons} neurons with 32 connections each (Kepner et al. 2019)"
+    size = f"{layers} layers of {neurons} neurons with {CONNECTIONS} connections each"
+    description = f"RadiX-Net of {size} (Kepner et al. 2019)"
     return LayerGraph(
         name, graph.inputs, graph.layers, f"zoo network {name}", description, Annotations(operands=operands)
     )

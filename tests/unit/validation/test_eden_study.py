@@ -1,4 +1,4 @@
-"""EDEN's evaluation: reductions that a rate allows, means, and one platform from end to end."""
+"""EDEN's evaluation: the table of error rates, means, and one platform from end to end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from accelsim.validation.eden_study import (
     Reductions,
     chosen_platforms,
     mean_gain,
-    reductions_within,
     run_case,
 )
 
@@ -27,24 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("rate", [1e-9, 0.004, 0.005, 0.01, 0.03, 0.05])
-def test_reductions_are_the_largest_whose_errors_are_borne(rate: float) -> None:
-    found = reductions_within(rate, "eden_table3")
-    alone = found["vdd"], found["trcd"]
-    assert rate_at_reduction("eden_table3", vdd_reduction_v=alone[0].vdd_v) <= rate
-    assert rate_at_reduction("eden_table3", trcd_reduction_ps=alone[1].trcd_ps) <= rate
-    both = found["both"]
-    together = rate_at_reduction("eden_table3", vdd_reduction_v=both.vdd_v, trcd_reduction_ps=both.trcd_ps)
-    assert together <= rate
-    assert both.vdd_v <= alone[0].vdd_v
-    assert both.trcd_ps <= alone[1].trcd_ps
-
-
-def test_the_table_gives_back_the_reductions_that_it_was_made_from() -> None:
+def test_the_error_table_gives_back_the_reductions_that_it_was_made_from() -> None:
     """Table 3: 4 % of errors at -0.30 V or -5.5 ns, 5 % at -0.35 V or -6.0 ns."""
-    assert reductions_within(0.04, "eden_table3")["vdd"] == Reductions(0.30, 0)
-    assert reductions_within(0.04, "eden_table3")["trcd"] == Reductions(0.0, 5_500)
-    assert reductions_within(0.05, "eden_table3")["vdd"] == Reductions(0.35, 0)
+    by_volts = [rate_at_reduction("eden_table3", vdd_reduction_v=volts) for volts in (0.30, 0.35)]
+    by_time = [rate_at_reduction("eden_table3", trcd_reduction_ps=time_ps) for time_ps in (5_500, 6_000)]
+    for lower, higher in (by_volts, by_time):
+        assert lower <= 0.04 < higher <= 0.05
 
 
 def test_means_are_geometric_as_in_the_paper() -> None:
