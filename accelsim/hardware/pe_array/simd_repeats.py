@@ -4,8 +4,9 @@ Every row of results streams the same matrix past the core. Once the first rows 
 finds and leaves in them what the one before it did, moved by a row of results. Where a config says so, the first rows
 and the last one are therefore simulated access by access, and those between take the steps of the row before them:
 the lines of its first operand and of its sums moved on, those of the shared matrix as they are. What these rows would
-leave in the caches is brought in by an untimed pass that updates each once, and the lines that leave dirty meanwhile
-are written in their time; sums that leave before their row is done, and return, do so in every row.
+leave in the caches is brought in by an untimed pass that reads the first operand of each and updates its sums once,
+going through the shared matrix often enough to keep it where it was, and the lines that leave dirty meanwhile are
+written in their time; sums that leave before their row is done, and return, do so in every row.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def spread(traffic: MemoryTraffic, repeats: Sequence[Repeat], line_bytes: int) -
             row[(row[:, lo.EV_KIND] != lo.WRITE) | returns(row, repeat)], repeat, shift, length, line_bytes
         )
         leaving = traffic.events[repeat.end.events : repeat.resume.events]
-        pieces.append(in_their_time(leaving[leaving[:, lo.EV_KIND] == lo.WRITE], repeat, shift, length))
+        pieces.append(in_their_time(for_good(leaving[leaving[:, lo.EV_KIND] == lo.WRITE]), repeat, shift, length))
         for core in range(cores):
             own = traffic.ticks[core]
             again = own[repeat.begin.steps[core] : repeat.end.steps[core]]
@@ -135,6 +136,12 @@ def returns(events: Words, repeat: Repeat) -> NDArray[np.bool_]:
     last[place[len(place) - 1 - np.unique(lines[place][::-1], return_index=True)[1]]] = True
     found: NDArray[np.bool_] = own & ~(last & ~np.isin(lines, repeat.end.dirty))
     return found
+
+
+def for_good(writes: Words) -> Words:
+    """The last write of each line."""
+    last = len(writes) - 1 - np.unique(writes[::-1, lo.EV_LINE], return_index=True)[1]
+    return writes[np.sort(last)]
 
 
 def later(events: Words, shift: Words) -> Words:

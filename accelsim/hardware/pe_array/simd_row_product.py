@@ -35,6 +35,9 @@ LOOP_INSTRUCTIONS = 2
 LOWERING_INSTRUCTIONS = 8
 """Instructions per element of the lowered matrix: four comparisons with the borders, two indices, load and store."""
 
+UNTIMED_SHARE = 1 / 8
+"""Share of the last caches that the first operand of untimed rows may fill before the shared matrix is used again."""
+
 FILL_CHUNK_BYTES = 4_096
 """Bytes that a core sets to zero in turn."""
 
@@ -329,11 +332,21 @@ class RowProduct:
         begin = mark(caches)
         sr.run_rows(words, first, second, simulated - 1, simulated, 0, records, caches)
         end = mark(caches)
-        sr.run_rows(words, first, second, simulated, turns - 1, int(words[sr.RW_K]) - 1, records, caches)
+        for at in range(simulated, turns - 1, step := self._untimed_rows(words)):
+            until = min(at + step, turns - 1)
+            sr.run_rows(words, first, second, at, until - 1, int(words[sr.RW_K]) - 1, records, caches)
+            sr.run_rows(words, first, second, until - 1, until, 0, records, caches)
         resume = mark(caches)
         sr.run_rows(words, first, second, turns - 1, turns, 0, records, caches)
         moves, sums = self._moves(product), self._sums(product, simulated - 1)
         self.repeats.append(Repeat(begin, end, resume, turns - 1 - simulated, moves, sums))
+
+    def _untimed_rows(self, words: Words) -> int:
+        """Rows after which the untimed pass goes through the shared matrix, before their weights push it out."""
+        last = list(self.config.caches.values())[-1]
+        caches = self.config.cores // last.cores
+        row = int(words[sr.RW_K] * words[sr.RW_FIRST_BITS]) // BITS_PER_BYTE * self.config.cores
+        return max(int(last.capacity_kib * BYTES_PER_KIB * caches * UNTIMED_SHARE / max(row, 1)), 1)
 
     def _sums(self, product: PlainProduct, turn: int) -> tuple[tuple[int, int], ...]:
         """Lines of the sums of the row that each core takes in a turn."""

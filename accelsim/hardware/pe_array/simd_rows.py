@@ -79,7 +79,7 @@ def run_rows(
     begin, end
         Rows of each core that are run, counted from its first one.
     from_k
-        Element of k at which each row begins.
+        Element of k from which on rows are updated; of those before, the first operand is read alone.
     records
         Room for a batch of records.
     caches
@@ -89,7 +89,7 @@ def run_rows(
     m, n, stretch, bits = rows[RW_M], rows[RW_N], rows[RW_STRETCH], rows[RW_SUM_BITS]
     number = 0
     for turn in range(begin, end):
-        for k in range(from_k, rows[RW_K]):
+        for k in range(rows[RW_K]):
             for core in range(cores):
                 low, high = share_of(m, 1, core, cores)
                 if low + turn < high:
@@ -99,7 +99,7 @@ def run_rows(
                     if number + SPARE > records.shape[0]:
                         replay(records, number, caches)
                         number = 0
-            for j in range(0, n, stretch):
+            for j in range(0, n if k >= from_k else 0, stretch):
                 count = min(stretch, n - j)
                 ticks = -(-count // rows[RW_LANES]) * rows[RW_TICKS]
                 place = (second[k] + j * rows[RW_SECOND_BITS]) // 8
