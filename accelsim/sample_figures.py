@@ -122,7 +122,7 @@ class SampleSums:
             stalls = {cause: round(cycles[index] / self.samples) for cause, cycles in self.stalls.items()}
             energies = {name: rounded(float(values[index]) / self.samples) for name, values in self.energies.items()}
             share, base = float(self.skipped[index]) / self.samples, layer
-            if layer.skipped_fraction and share < 1 and layer.name in planned:
+            if layer.skipped_fraction == 1 and share < 1 and layer.name in planned:
                 tiles = planned[layer.name]
                 base = replace(layer, mapping=tiles.mapping, mapping_efficiency=tiles.mapping_efficiency)
             means.append(

@@ -9,11 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from accelsim.errors import WorkloadError
+from accelsim.workload.operand_data import OperandData, OperandStatistics
 from accelsim.workload.operators import Activation, Conv, Normalisation
+from accelsim.workload.pot.reshaping import plain_reason
+from accelsim.workload.pot_annotations import stated_weights
 
 if TYPE_CHECKING:
     from accelsim.workload.graph import Layer, LayerGraph
+    from accelsim.workload.operators import Shape
     from accelsim.workload.skip import Gate
 
 
@@ -82,23 +88,38 @@ def _reader(graph: LayerGraph, first: Layer) -> Layer | None:
 
 
 def narrowed(graph: LayerGraph, gate: ChannelGate, channels: int) -> LayerGraph:
-    """The network with so many channels between the two convolutions of a gate; the rest is as it was."""
-    layers = []
-    for layer in graph.layers:
-        if layer.name == gate.first and isinstance(layer.operator, Conv):
-            layers.append(replace(layer, operator=replace(layer.operator, out_channels=channels)))
-        else:
-            layers.append(layer)
-    annotations = graph.annotations
-    known = {gate.first, gate.second}
-    for layer in graph.layers:
-        if layer.name in known:
-            data = annotations.of_tensor(layer.weight)
-            if data.load is not None or data.pot is not None:
-                raise WorkloadError(
-                    "its values or coefficients are known, which gates on its channels cannot take into account",
-                    where=graph.source or graph.name, key=layer.weight, allowed="statistics, or skipped blocks",
-                )  # fmt: skip
+    """The network with so many channels between the two convolutions of a gate; the rest is as it was.
+
+    Which channels are open differs from sample to sample. Weights of the two whose values or coefficients are known are
+    therefore as sparse as they are as a whole, and feature maps behind a layer as nothing but statistics has them.
+    """
+    layers = tuple(
+        replace(layer, operator=replace(layer.operator, out_channels=channels))
+        if layer.name == gate.first and isinstance(layer.operator, Conv)
+        else layer
+        for layer in graph.layers
+    )
     maps = {layer.output for layer in graph.layers}
-    operands = {name: data for name, data in annotations.operands.items() if name not in maps or data.load is None}
-    return replace(graph, layers=tuple(layers), annotations=replace(annotations, operands=operands, skip=None))
+    operands = graph.annotations.operands
+    kept = {name: data for name, data in operands.items() if name not in maps or data.load is None}
+    narrow = replace(graph, layers=layers, annotations=replace(graph.annotations, operands=kept, skip=None))
+    for layer in narrow.layers:
+        weight = narrow.weight_tensor(layer)
+        if layer.name in (gate.first, gate.second) and weight is not None and weight.name in kept:
+            kept[weight.name] = _as_statistics(kept[weight.name], weight.shape)
+    return narrow
+
+
+def _as_statistics(data: OperandData, shape: Shape) -> OperandData:
+    """Weights of another shape that are as sparse as these."""
+    if data.pot is not None and plain_reason(shape) is None:
+        pot = data.pot
+        coded = pot.row_density * pot.layout.filters * pot.layout.filter_weights
+        density = min(pot.nonzeros / coded, 1.0) if coded else 1.0
+        return stated_weights(shape, pot.row_density, density, pot.index, pot.shared_filters)
+    values = data.values
+    if values is None:
+        return replace(data, pot=None)
+    rows = np.any(values.reshape(-1, values.shape[-1]), axis=1)
+    statistics = OperandStatistics(density=data.density, vector_density=float(rows.mean()))
+    return OperandData(statistics, stated=True)

@@ -50,6 +50,8 @@ class PotOperand(ABC):
 
     layout: SliceLayout
     index: Index
+    shared_filters: int
+    """Neighbouring filters that have their zero rows in common."""
 
     @property
     @abstractmethod
@@ -156,6 +158,13 @@ class KnownPotOperand(PotOperand):
     def nonzeros(self) -> int:
         """Coefficients that are not zero."""
         return int(np.count_nonzero(self.layer.levels))
+
+    @cached_property
+    def shared_filters(self) -> int:  # type: ignore[override]
+        """32 where so many neighbours have rather the same zero rows than independent ones, else 1."""
+        alone = self.row_density
+        apart = 1.0 - (1.0 - alone) ** GROUP_FILTERS
+        return GROUP_FILTERS if self.shared_row_density(GROUP_FILTERS) < (alone + apart) / 2 else 1
 
     @property
     def row_density(self) -> float:

@@ -17,6 +17,12 @@ from accelsim.workload.annotations import Annotations
 from accelsim.workload.channel_skip import channel_gate
 from accelsim.workload.decision_trace import DecisionTrace, GatedBlock, save_trace
 from accelsim.workload.loader import load_workload
+from accelsim.workload.operand_data import OperandData
+from accelsim.workload.pot.decompose import decompose_layer
+from accelsim.workload.pot.parameters import PotParameters
+from accelsim.workload.pot.pruning import prune_vectors
+from accelsim.workload.pot.reshaping import slice_layout
+from accelsim.workload.pot_annotations import known_operand
 from accelsim.workload.skip import SkipPlan
 from accelsim.workload.skip_annotation import SkipRecord, with_skips
 from accelsim.workload.skippable import skippable_blocks
@@ -201,14 +207,44 @@ def test_results_do_not_depend_on_who_simulates_the_rows(monkeypatch: pytest.Mon
     assert shared.to_json() == alone.to_json()
 
 
-def test_weights_whose_values_are_known_take_no_gates_on_channels() -> None:
-    from accelsim.workload.operand_data import OperandData
-
+def with_known_weights(kind: str, zeros: float) -> LayerGraph:
+    """The network, its weights known as integers or powers of two; so many vectors are zero, the same in 32 filters."""
     graph = network()
+    shape = (WIDTH, WIDTH, 3, 3)
+    values = np.random.default_rng(5).normal(0, 0.1, shape).astype(np.float32)
+    values = prune_vectors(values, zeros, slice_layout(shape))
+    if kind == "pot":
+        data = known_operand(decompose_layer(values, parameters=PotParameters(theta=0.0, index="vector")), "vector")
+    else:
+        data = OperandData(load=lambda: np.rint(values * 200).clip(-127, 127).astype(np.int8))
+    operands = {f"{block}.{conv}.weight": data for block in "ab" for conv in ("conv1", "conv2")}
+    return replace(graph, annotations=Annotations(operands=operands))
+
+
+@pytest.mark.parametrize(
+    ("kind", "hardware"), [("pot", "smartexchange"), ("int8", "cambricon_x"), ("pot", "edge_16x16")]
+)
+def test_known_weights_around_closed_channels_count_by_their_sparsity(kind: str, hardware: str) -> None:
+    graph = with_known_weights(kind, 0.5)
     block = skippable_blocks(graph)[1]
-    gate = channel_gate(graph, block)
-    plan = SkipPlan((block,), np.ones((1, 1), np.bool_), "trace", None, (gate,), first(4)[None])
-    values = OperandData(load=lambda: np.ones((WIDTH, WIDTH, 3, 3), np.int8))
-    known = Annotations(operands={"b.conv1.weight": values}, skip=plan)
-    with pytest.raises(WorkloadError, match="which gates on its channels cannot take into account"):
-        accelsim.simulate("edge_16x16", replace(graph, annotations=known))
+    sets = ["control.prefetch=wait", "dram.kind=ideal"]
+    if hardware == "cambricon_x":  # it saves whole blocks of the mapping
+        halves = "b.conv1: {order: mnk, m: 64, n: 16, k: 288}, b.conv2: {order: mnk, m: 64, n: 32, k: 144}"
+        sets.append(f"mapping.layers={{{halves}}}")
+    config = accelsim.load_hardware(hardware, sets)
+
+    def layers_with(*masks: Any) -> dict[str, LayerResult]:  # noqa: ANN401 - truth values
+        channels = np.array(masks, np.bool_)
+        plan = SkipPlan((block,), np.ones((len(channels), 1), np.bool_), "trace", None,
+                        (channel_gate(graph, block),), channels)  # fmt: skip
+        return layers(accelsim.simulate(config, replace(graph, annotations=replace(graph.annotations, skip=plan))))
+
+    whole, most, half = (layers_with(first(count)) for count in (WIDTH, WIDTH - 1, WIDTH // 2))
+    for name in ("b.conv1", "b.conv2"):
+        if hardware != "edge_16x16":
+            assert whole[name].mapping["operands"]["weight"] == "tensor"  # type: ignore[index]
+            assert half[name].mapping["operands"]["weight"] == "statistics"  # type: ignore[index]
+        assert half[name].effective_macs == pytest.approx(whole[name].effective_macs / 2, rel=0.05)
+        assert most[name].effective_macs == pytest.approx(whole[name].effective_macs * (WIDTH - 1) / WIDTH, rel=0.05)
+        for reads in ("dram_read_bytes", "compute_cycles"):
+            assert getattr(half[name], reads) <= getattr(most[name], reads) <= 1.1 * getattr(whole[name], reads)
