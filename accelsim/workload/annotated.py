@@ -45,11 +45,12 @@ from accelsim.errors import WorkloadError
 from accelsim.workload.ensemble import ensemble
 from accelsim.workload.network_part import PartRecord, network_part
 from accelsim.workload.operand_data import OperandData, OperandStatistics
-from accelsim.workload.operators import Concat, Conv, Gemm, MatMul, Normalisation, Pool, View
+from accelsim.workload.operators import Concat, MatMul, Normalisation, Pool, View
 from accelsim.workload.pot.parameters import Index
 from accelsim.workload.pot.reshaping import plain_reason
 from accelsim.workload.pot_annotations import known_weights, stated_weights
 from accelsim.workload.skip_annotation import SkipRecord, with_skips
+from accelsim.workload.stated_layers import multiplying_layers
 from accelsim.workload.stored_bits import BitsRecord, with_bits
 from accelsim.workload.training import TrainingRecord
 from accelsim.workload.yaml_records import Name
@@ -192,16 +193,7 @@ def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> La
 
 def _stated(record: AnnotatedRecord, path: Path, network: LayerGraph) -> dict[str, OperandData]:
     """Stated statistics, by tensor."""
-    layers = {layer.name: layer for layer in network.layers if isinstance(layer.operator, Conv | Gemm | MatMul)}
-    for name in record.statistics.layers:
-        if name not in layers:
-            near = difflib.get_close_matches(name, layers, n=1)
-            raise WorkloadError(
-                "is no layer of the network that has multiply-accumulates",
-                where=path,
-                key=f"statistics.layers.{name}",
-                allowed=f"its layers, such as {(near or list(layers))[0]!r}",
-            )
+    layers = multiplying_layers(network, record.statistics.layers, path, "statistics.layers")
     default = record.statistics.default
     defaults: dict[str, OperandData | None] = {}
     own: dict[str, OperandData | None] = {}
@@ -312,6 +304,8 @@ def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
                     )
                     shape, _, kind = read(file)
                 headers[entry.removesuffix(".npy")] = (shape, kind)
+    except FileNotFoundError:
+        raise WorkloadError("no such file", where=path) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
         raise WorkloadError(f"cannot be read as npz: {error}", where=path) from None
     return headers

@@ -37,9 +37,11 @@ def ensemble(graph: LayerGraph, members: int, where: object) -> LayerGraph:
         When the network has several outputs, or values or gates of its own.
     """
     if len(graph.outputs) != 1:
-        raise WorkloadError("needs a network with one output", where=where, key="members", value=len(graph.outputs))
+        problem = f"{graph.name} has {len(graph.outputs)} outputs"
+        raise WorkloadError(problem, where=where, key="members", value=members, allowed="a network with one output")
     if graph.annotations is not NO_ANNOTATIONS:
-        raise WorkloadError("needs a network without annotations", where=where, key="members", value=graph.name)
+        problem = f"{graph.name} has annotations of its own"
+        raise WorkloadError(problem, where=where, key="members", value=members, allowed="a network without any")
     outside = {tensor.name for tensor in graph.inputs}
     layers: list[Layer] = []
     for number in range(1, members + 1):

@@ -77,7 +77,8 @@ def network_part(graph: LayerGraph, record: PartRecord, path: Path) -> LayerGrap
         allowed = f"its layers, such as {(near or list(by_name))[0]!r}"
         raise WorkloadError("is no layer of the network", where=path, key=key, value=record.layer, allowed=allowed)
     if graph.annotations is not NO_ANNOTATIONS:
-        raise WorkloadError("needs a network without annotations", where=path, key="part", value=graph.name)
+        problem = f"{graph.name} has annotations of its own"
+        raise WorkloadError(problem, where=path, key="part", allowed="a network without any")
     last = by_name[record.layer]
     client = _leading_to(graph, last)
     server = tuple(layer for layer in graph.layers if layer.name not in client)

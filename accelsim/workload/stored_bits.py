@@ -13,15 +13,13 @@ where one states none, the machine's. What a default says holds for layers for w
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from accelsim.config.model import Record
-from accelsim.errors import WorkloadError
-from accelsim.workload.operators import Conv, Gemm, MatMul
+from accelsim.workload.stated_layers import multiplying_layers
 from accelsim.workload.yaml_records import Name
 
 if TYPE_CHECKING:
@@ -63,14 +61,7 @@ def with_bits(graph: LayerGraph, record: BitsRecord, path: Path) -> LayerGraph:
     WorkloadError
         When a layer does not exist or does not multiply.
     """
-    multiplying = {layer.name: layer for layer in graph.layers if isinstance(layer.operator, Conv | Gemm | MatMul)}
-    for name in record.layers:
-        if name not in multiplying:
-            near = difflib.get_close_matches(name, multiplying, n=1)
-            raise WorkloadError(
-                "is no layer of the network that has multiply-accumulates", where=path, key=f"bits.layers.{name}",
-                allowed=f"its layers, such as {(near or list(multiplying))[0]!r}",
-            )  # fmt: skip
+    multiplying = multiplying_layers(graph, record.layers, path, "bits.layers")
     bits_of = {name: record.layers.get(name, record.default) for name in multiplying}
     widths = _map_widths(graph, bits_of)
 

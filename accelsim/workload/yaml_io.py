@@ -74,6 +74,9 @@ def parse_workload(document: Mapping[str, Any], where: object) -> LayerGraph:
             key="accelsim_workload",
             allowed=f"accelsim_workload: {FORMAT_VERSION}",
         )
+    if "layers" not in document:
+        allowed = "layers and inputs, or the key network with the name of one that the file annotates"
+        raise WorkloadError("is missing", where=where, key="layers", allowed=allowed)
     head = validate(WorkloadRecord, {**document, "inputs": _spelled_out(document.get("inputs"))}, where, WorkloadError)
     inputs = tuple(Tensor(name, record.shape, record.bits) for name, record in head.inputs.items())
     before = inputs[0].name if len(inputs) == 1 else None

@@ -35,6 +35,18 @@ YAML_FILES = [
     ("name: net\n", "accelsim_workload: is missing; every native workload file begins with it"),
     (HEAD.replace("load: 1", "load: 2") + CONV, "accelsim_workload = 2: not accepted; allowed: 1"),
     (
+        "accelsim_workload: 1\nnetwrk: lenet5\n",
+        "layers: is missing; allowed: layers and inputs, or the key network with the name of one",
+    ),
+    (
+        "accelsim_workload: 1\nnetwork: msdnet_cifar\nmembers: 2\n",
+        "members = 2: msdnet_cifar has 5 outputs; allowed: a network with one output",
+    ),
+    (
+        "accelsim_workload: 1\nnetwork: alexnet_pruned\npart: {until: conv1}\n",
+        "part: alexnet_pruned has annotations of its own; allowed: a network without any",
+    ),
+    (
         HEAD.replace("name: net", "nmae: net") + CONV,
         "nmae: unknown key; allowed: one of accelsim_workload, description,",
     ),

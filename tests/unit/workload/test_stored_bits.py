@@ -90,6 +90,16 @@ def test_binary_convolutions_gain_what_xnor_net_counts(tmp_path: Path) -> None:
     assert times[0] / times[1] == pytest.approx(62.27, rel=0.05)
 
 
+@pytest.mark.parametrize("key", ["bits", "statistics"])
+def test_nothing_can_be_stated_of_a_network_that_multiplies_nothing(tmp_path: Path, key: str) -> None:
+    (tmp_path / "pool.yaml").write_text(
+        "accelsim_workload: 1\nname: pool\ninputs: {x: [1, 1, 4, 4]}\n"
+        "layers: [{name: p, op: pool, function: max, kernel: 2}]\n"
+    )
+    with pytest.raises(WorkloadError, match=rf"{key}\.layers\.p: is no layer .*; allowed: none, for no layer has any"):
+        annotated(tmp_path, f"network: pool.yaml\n{key}: {{layers: {{p: {{}}}}}}")
+
+
 def test_an_ensemble_costs_as_many_networks(tmp_path: Path) -> None:
     one, several = load_workload("binarynet_bitwise"), load_workload("binarynet_ensemble")
     assert several.total_macs == 6 * one.total_macs
@@ -98,5 +108,5 @@ def test_an_ensemble_costs_as_many_networks(tmp_path: Path) -> None:
     assert {layer.weight_bits for layer in several.layers if layer.op == "conv"} == {1}
     energy = [simulate("stripes", graph, fidelity="estimate").totals.energy_pj for graph in (one, several)]
     assert energy[1] == pytest.approx(6 * energy[0], rel=0.05)
-    with pytest.raises(WorkloadError, match=r"members = 'alexnet_pruned': needs a network without annotations"):
+    with pytest.raises(WorkloadError, match=r"members = 2: alexnet_pruned has annotations of its own"):
         annotated(tmp_path, "network: alexnet_pruned\nmembers: 2")
