@@ -109,7 +109,8 @@ def _fail(message: str, code: int) -> int:
 
 
 def _usage_message(error: Any) -> str:  # noqa: ANN401 - the class is private to typer
-    message = str(error.format_message()).rstrip(".").replace("Value error, ", "").replace("Input should", "it should")
+    message = " ".join(str(error.format_message()).split()).rstrip(".")
+    message = message.replace("Value error, ", "").replace("Input should", "it should")
     context = getattr(error, "ctx", None)
     return f"{message} (see `{context.command_path} --help`)" if context else message
 

@@ -60,11 +60,14 @@ def check_space(space: Space, plan: FidelityPlan) -> None:
             load_energy_table(config.energy.table)
     named = [entry.examples for entry in space.parameters if entry.path == "workload"]
     for workload in named[0] if named else space.workloads:
-        graph = load_workload(str(workload))
-        if space.uses_accuracy:
-            from accelsim.numerics.run_accuracy import find_images  # takes its time to import
+        try:
+            graph = load_workload(str(workload))
+            if space.uses_accuracy:
+                from accelsim.numerics.run_accuracy import find_images  # takes its time to import
 
-            find_images(graph, AccuracyRequest(wanted=True))
+                find_images(graph, AccuracyRequest(wanted=True))
+        except InputError as error:
+            raise error.within(space.where) from None
     if space.uses_accuracy and plan.mode == "estimate":
         raise InputError("has no accuracy, which the space asks for", where="--fidelity", value=plan.mode,
                          allowed="full, multi")  # fmt: skip

@@ -11,7 +11,7 @@ from pydantic import Field
 from accelsim.config.loader import load_hardware, merge
 from accelsim.config.model import Record, validate
 from accelsim.config.schema import HardwareConfig
-from accelsim.errors import ConfigError
+from accelsim.errors import ConfigError, InputError
 from accelsim.explore.parameter import parse_parameter
 from accelsim.explore.space import Space
 from accelsim.explore.space_checks import beside, beside_workload, checked
@@ -87,7 +87,10 @@ def load_space(source: str | Path, hardware: str | None = None) -> Space:
     path = find_space(source)
     record = validate(SpaceFile, load_mapping(path, ConfigError), path, ConfigError)
     chosen = hardware or beside(path, record.hardware, _SUFFIXES)
-    config = _base(chosen, record.changes, path)
+    try:
+        config = _base(chosen, record.changes, path)
+    except InputError as error:
+        raise error if hardware is not None else error.within(path) from None
     workloads = (record.workload,) if isinstance(record.workload, str) else record.workload
     if not workloads:
         raise ConfigError("is empty", where=path, key="workload", allowed="a workload or more")

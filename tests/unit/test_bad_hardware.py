@@ -70,7 +70,7 @@ CONFIGS: list[tuple[str | bytes, str]] = [
     (BASE + "pe_array: {row: 4}\n", "pe_array.row: unknown key; allowed: one of clock_mhz, cols, dataflow, kind,"),
     (
         BASE + "sram: {accumulator: {size: 4}}\n",
-        "sram.accumulator.size: unknown key; allowed: one of bytes_per_cycle, capacity_kib,",
+        "sram.accumulator.size: unknown key; allowed: one of banks, bytes_per_cycle, capa",
     ),
     (
         BASE + "dram: {partitions: [{name: a, scope: {bnk: 1}}]}\n",

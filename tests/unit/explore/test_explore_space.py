@@ -97,6 +97,7 @@ def test_mistakes_are_named_in_one_line(tmp_path: Path, changes: dict[str, Any],
     if changes.get("sampler") == "grid":
         changes = changes | {"parameters": {"dram.write_drain_low": {"low": 0.1, "high": 0.2}}}
     message = refusal(tmp_path, **changes)
+    assert message.startswith(str(tmp_path))
     for word in words:
         assert word in message
 
