@@ -211,6 +211,12 @@ MACHINES = [
         changes=PLAIN,
     ),
     ArrayUnderTest(
+        "simd with matrices in memory",
+        prefetching() | {"lowered_in_memory": True},
+        {"cores": 1, "caches": {"l1": CORES["caches"]["l1"]}},
+        changes=PLAIN,
+    ),
+    ArrayUnderTest(
         "simd with shared memories",
         CORES | {"shared_memory_kib": 32, "vector_bits": 1024, "caches": GPU_CACHES, "cores": 28, "line_bytes": 128},
         {"cores": 1, "caches": {"l1": GPU_CACHES["l1"]}},

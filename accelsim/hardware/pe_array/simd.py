@@ -92,7 +92,11 @@ class SimdConfig(PeArrayConfig):
     row of results; feature maps then lie channel by channel, though bit errors are drawn as if by pixel."""
     simulated_rows: Annotated[int, Field(ge=2)] | None = None
     """Rows of results that each core runs access by access per product where `loops` is ``row_streaming``; those that
-    follow repeat the last of them, but for the very last. All where left out."""
+    follow repeat the last of them, but for the very last. All where left out; of no effect on blocked loops."""
+    lowered_in_memory: bool = False
+    """Whether blocked loops take a convolution's map from a matrix that was written to memory before (``im2col``), as
+    frameworks do that call a library of plain matrix products, and not from the map itself. Loops of
+    ``row_streaming`` do so in any case."""
     shared_memory_kib: float | None = Field(default=None, gt=0)
     """Memory that the lanes of a core share and into which they copy tiles; packed blocks lie in the caches without."""
     caches: dict[str, CacheConfig] = Field(min_length=1, max_length=4)
@@ -112,8 +116,6 @@ class SimdConfig(PeArrayConfig):
                 raise ValueError(message)
         if self.loops == "row_streaming" and self.shared_memory_kib is not None:
             raise ValueError("loops = row_streaming knows no tiles that could lie in shared_memory_kib; leave that out")
-        if self.loops == "blocked" and self.simulated_rows is not None:
-            raise ValueError("simulated_rows counts rows of loops = row_streaming; leave it out")
         shared = 1
         for name, cache in self.caches.items():
             if not cache.sets(self.line_bytes):

@@ -10,6 +10,7 @@ import numpy as np
 from accelsim.hardware.cache import layout as lo
 from accelsim.hardware.pe_array import simd_rows as sr
 from accelsim.hardware.pe_array.simd_blocking import LANE_BITS
+from accelsim.hardware.pe_array.simd_lowering import is_lowered
 from accelsim.hardware.pe_array.simd_product import matrices_of
 from accelsim.hardware.pe_array.simd_repeats import Repeat, mark
 from accelsim.hardware.pe_array.simd_streams import run_stream
@@ -90,9 +91,7 @@ class RowProduct:
     @property
     def is_lowered(self) -> bool:
         """Whether the map is lowered into a matrix; that of a 1 x 1 kernel is one already."""
-        window = self._grid.window
-        plain = window.kernel == (1, 1) and window.stride == (1, 1) and not any(window.padding)
-        return isinstance(self.stage.operator, Conv) and not plain
+        return is_lowered(self.stage)
 
     @property
     def pixels(self) -> int:

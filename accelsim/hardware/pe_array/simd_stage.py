@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,13 @@ from accelsim.hardware.cache import layout as lo
 from accelsim.hardware.pe_array import simd_loops as loops
 from accelsim.hardware.pe_array.simd import SHARED_MEMORY
 from accelsim.hardware.pe_array.simd_blocking import LANE_BITS, packed_blocking, staged_blocking
+from accelsim.hardware.pe_array.simd_lowering import (
+    is_lowered,
+    lowered,
+    matrix_bytes,
+    matrix_words,
+    run_lowering_by_pixel,
+)
 from accelsim.hardware.pe_array.simd_product import BlockedProduct
 from accelsim.hardware.pe_array.simd_repeats import spread
 from accelsim.hardware.pe_array.simd_row_product import RowProduct
@@ -117,7 +124,10 @@ class SimdRun:
             return 0
         if self._config.loops == "row_streaming":
             return RowProduct(self._config, stage).scratch_bytes
-        return 0 if is_depthwise(stage) else self._product(stage).scratch_bytes
+        if is_depthwise(stage):
+            return 0
+        matrix = matrix_bytes(stage) if self._is_lowered(stage) else 0
+        return matrix + self._product(stage).scratch_bytes
 
     def weight_order(self, stage: CachedStage) -> ElementOrder:
         """How the weights lie: as the loops read them."""
@@ -183,19 +193,30 @@ class SimdRun:
         blocking: Blocking = choose(self._config, stage.dims, stage.ifmap_bits, stage.weight_bits)
         return BlockedProduct(self._config, stage, blocking)
 
+    def _is_lowered(self, stage: CachedStage) -> bool:
+        return self._config.lowered_in_memory and is_lowered(stage)
+
     def _matrix_program(self, stage: CachedStage) -> StageProgram:
-        product = self._product(stage)
+        """Multiply block by block, from the map or from the matrix into which it is copied first."""
+        whole = self._product(stage)
+        product = self._product(lowered(stage)) if self._is_lowered(stage) else whole
         run = loops.run_packed if self._config.shared_memory_kib is None else run_staged
         copy = np.array([self._config.vector_bits // BITS_PER_BYTE, COPY_INSTRUCTIONS, self._config.issue_width])
 
         def program(caches: Caches, tally: lo.Words) -> None:
+            for group in range(product.dims.groups if product is not whole else 0):
+                every, _ = replace(whole, blocking=replace(whole.blocking, kc=whole.dims.k)).segments(group)
+                matrix = matrix_words(stage, group)
+                run_lowering_by_pixel(
+                    whole.dims.m, whole.grid_words, every, matrix, copy, self._records, tally, caches
+                )  # fmt: skip
             for group in range(product.dims.groups):
                 segments, slices = product.segments(group)
                 run(
                     product.words(group), product.grid_words, segments, slices, copy, self._records, tally, caches
                 )  # fmt: skip
 
-        return StageProgram(program, product.dims.macs, product.description)
+        return StageProgram(program, product.dims.macs, product.description | {"lowered": product is not whole})
 
     def _row_program(self, stage: CachedStage) -> StageProgram:
         """Multiply row by row."""
