@@ -63,7 +63,9 @@ def claims(
     if as_json:
         print_json(done.document)
     else:
-        print_rich(lambda console: done.summary(console.width))
+        from accelsim.report.claims_summary import claims_summary
+
+        print_rich(lambda console: claims_summary(done, console.width))
     if done.failed:
         why = "; ".join(f"{name}: {error}" for name, error in done.failed.items())
         raise RunError(f"{len(done.failed)} of {len(done.judged)} experiments failed: {why}")

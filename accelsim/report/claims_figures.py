@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from accelsim.report import palette, quantities
+from accelsim.report import palette
+from accelsim.report.judged_claims import shown_claimed, shown_ratio, shown_value
 from accelsim.report.labels import plain_text
 from accelsim.report.plots import MUTED, Figure, compact, figure
 from accelsim.validation.verdict import VERDICTS, accepted
@@ -13,71 +14,18 @@ from accelsim.validation.verdict import VERDICTS, accepted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from accelsim.report.claims_command import Judged
+    from accelsim.report.judged_claims import Judged
     from accelsim.validation.claim import Claim
     from accelsim.validation.claim_result import Sweep
-    from accelsim.validation.verdict import Value
 
 COLOURS = {
     "reproduced": palette.GREEN, "partly": palette.ORANGE, "not reproduced": palette.VERMILLION,
     "not testable": palette.GREY,
 }  # fmt: skip
-_SIGNIFICANT = 3
-_GROUPED = 1_000
 FARTHEST = 20.0
 """Ratio beyond which a point stands at the edge of a figure."""
 _ROW = 22
 _ABOVE = 96
-
-
-def shown_value(value: float, unit: str) -> str:
-    """A value with its unit: ``%`` of fractions of one, ``x`` of factors, others by their prefix."""
-    if unit == "%":
-        return f"{_number(100 * value)} %"
-    if unit == "x":
-        return f"{_number(value)}x"
-    return f"{_number(value)} {unit}".strip()
-
-
-def _number(value: float) -> str:
-    """Three significant digits, grouped, without an exponent down to a thousandth."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
-    if abs(value) >= _GROUPED:
-        return f"{value:,.0f}"
-    return quantities.significant(value, _SIGNIFICANT) if abs(value) >= 1e-3 else f"{value:.1e}"
-
-
-def shown_range(value: Value | None, unit: str) -> str:
-    """A value or a range with its unit."""
-    if value is None:
-        return "-"
-    if isinstance(value, tuple):
-        return f"{shown_value(value[0], unit).removesuffix(unit).strip()} to {shown_value(value[1], unit)}"
-    return shown_value(value, unit)
-
-
-def shown_claimed(claim: Claim) -> str:
-    """What is claimed, with its unit and no digit more than is stated."""
-    unit, target = claim.metric.unit, claim.target
-    if target is None:
-        return "-"
-    low, high = target
-    scale, sign = {"%": (100, " %"), "x": (1, "x")}.get(unit, (1, f" {unit}" if unit else ""))
-
-    def plain(value: float) -> str:
-        return f"{round(scale * value, 9):,.10g}"
-
-    if low is None:
-        return f"<= {plain(high or 0.0)}{sign}"
-    if high is None or low == high:
-        return f"{'>= ' if high is None else ''}{plain(low)}{sign}"
-    return f"{plain(low)} to {plain(high)}{sign}"
-
-
-def shown_ratio(ratio: float | None) -> str:
-    """A ratio of simulated to claimed."""
-    return "-" if ratio is None else f"{ratio:.2f}" if ratio >= 0.01 or ratio <= 0 else f"{ratio:.0e}"
 
 
 def clipped(ratio: float) -> float:
@@ -144,7 +92,7 @@ def _verdict_trace(verdict: str, shown: Sequence[tuple[Judged, float]]) -> dict[
         "customdata": [
             [
                 plain_text(entry.claim.metric.name), shown_claimed(entry.claim),
-                shown_range(entry.result.value, entry.claim.metric.unit), shown_ratio(ratio),
+                entry.simulated, shown_ratio(ratio),
             ]
             for entry, ratio in chosen
         ],

@@ -6,21 +6,13 @@ from typing import TYPE_CHECKING
 
 from accelsim import __version__
 from accelsim.report import palette
-from accelsim.report.claims_figures import (
-    COLOURS,
-    draw_ratios,
-    draw_sensitivity,
-    shown_claimed,
-    shown_range,
-    shown_ratio,
-    shown_value,
-    swept,
-)
+from accelsim.report.claims_figures import COLOURS, draw_ratios, draw_sensitivity, swept
+from accelsim.report.judged_claims import shown_claimed, shown_ratio, shown_value
 from accelsim.report.page import Cell, Column, build_page, plot, section, subsection, table, text
 from accelsim.validation.verdict import VERDICTS
 
 if TYPE_CHECKING:
-    from accelsim.report.claims_command import ClaimsRun, Judged
+    from accelsim.report.judged_claims import ClaimsRun, Judged
     from accelsim.report.plots import Figure
     from accelsim.validation.claim import Claim
     from accelsim.validation.experiment import Breakdown
@@ -123,7 +115,7 @@ def _table(done: ClaimsRun) -> str:
                 entry.claim.id,
                 entry.claim.metric.name,
                 shown_claimed(entry.claim),
-                shown_range(entry.result.value, entry.claim.metric.unit),
+                entry.simulated,
                 "-" if ratio is None else Cell(shown_ratio(ratio), ratio),
                 entry.verdict,
                 entry.claim.standing.replace("_", " "),
@@ -134,12 +126,11 @@ def _table(done: ClaimsRun) -> str:
 
 def _claim(entry: Judged) -> str:
     """One claim, folded up: what was said, what came out, why."""
-    claim, unit = entry.claim, entry.claim.metric.unit
-    verdict = "failed" if entry.result.error is not None else entry.verdict
+    claim = entry.claim
     head = (
-        f'<span class="chip" style="background:{COLOURS[entry.verdict]}">{text(verdict)}</span> '
+        f'<span class="chip" style="background:{COLOURS[entry.verdict]}">{text(entry.outcome_words)}</span> '
         f'<b>{text(claim.id)}</b> <span class="on">claimed {text(shown_claimed(claim))}, simulated '
-        f"{text(shown_range(entry.result.value, unit))}</span>"
+        f"{text(entry.simulated)}</span>"
     )
     parts = [f"<p>{text(claim.says)}</p>", _facts(claim)]
     if entry.why:

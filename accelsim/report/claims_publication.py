@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accelsim import __version__
-from accelsim.report.claims_figures import COLOURS, FARTHEST, clipped, shown_claimed, shown_range, shown_ratio
+from accelsim.report.claims_figures import COLOURS, FARTHEST, clipped
 from accelsim.report.claims_page import by_system, render_claims, title_of
+from accelsim.report.judged_claims import shown_claimed, shown_ratio
 from accelsim.report.page import text
 from accelsim.report.run_folder import write_text
 from accelsim.validation.verdict import VERDICTS
@@ -17,7 +17,7 @@ from accelsim.validation.verdict import VERDICTS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from accelsim.report.claims_command import ClaimsRun, Judged
+    from accelsim.report.judged_claims import ClaimsRun, Judged
 
 REPORTS = Path("reports")
 """Where results are published, relative to the current directory."""
@@ -45,7 +45,7 @@ def publish_claims(done: ClaimsRun, reduced: ClaimsRun, folder: Path = REPORTS) 
     write_text(folder / "claims.html", render_claims(done))
     write_text(folder / "claims.svg", ratios_svg(done.judged))
     for name, run in (("claims", done), ("claims.reduced", reduced)):
-        write_text(folder / f"{name}.json", json.dumps(run.document, indent=1, allow_nan=False) + "\n")
+        write_text(folder / f"{name}.json", run.text)
 
 
 def claims_markdown(done: ClaimsRun) -> str:
@@ -98,7 +98,7 @@ def markdown_table(judged: Sequence[Judged]) -> str:
     rows = ["| claim | what | claimed | simulated | ratio | verdict |", "| --- | --- | ---: | ---: | ---: | --- |"]
     rows += [
         f"| {entry.claim.id} | {entry.claim.says} | {shown_claimed(entry.claim)} "
-        f"| {shown_range(entry.result.value, entry.claim.metric.unit)} | {shown_ratio(entry.ratio)} | {entry.verdict} |"
+        f"| {entry.simulated} | {shown_ratio(entry.ratio)} | {entry.verdict} |"
         for entry in judged
     ]
     return "\n".join(rows)
@@ -126,7 +126,7 @@ def ratios_svg(judged: Sequence[Judged]) -> str:
         drawn += [
             f'<circle cx="{x:.1f}" cy="{y + shift:.1f}" r="{_DOT:g}" fill="{COLOURS[entry.verdict]}">'
             f"<title>{text(entry.claim.id)}: claimed {text(shown_claimed(entry.claim))}, simulated "
-            f"{text(shown_range(entry.result.value, entry.claim.metric.unit))}</title></circle>"
+            f"{text(entry.simulated)}</title></circle>"
             for x, shift, entry in dots
         ]
         y += reach

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from rich.console import Group
 from rich.text import Text
 
-from accelsim.report.claims_figures import shown_claimed, shown_range, shown_ratio
+from accelsim.report.judged_claims import shown_claimed, shown_ratio
 from accelsim.report.labels import printable
 from accelsim.report.tables import fitted_table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from accelsim.report.claims_command import ClaimsRun, Judged
+    from accelsim.report.judged_claims import ClaimsRun, Judged
 
 _HEADINGS = [("claim", True), ("claimed", False), ("simulated", False), ("ratio", False), ("verdict", True)]
 _STYLES = {"reproduced": "green", "partly": "yellow", "not reproduced": "red", "not testable": "dim"}
@@ -28,9 +28,9 @@ def claims_summary(done: ClaimsRun, width: int) -> RenderableType:
         (
             entry.claim.id,
             shown_claimed(entry.claim),
-            shown_range(entry.result.value, entry.claim.metric.unit),
+            entry.simulated,
             shown_ratio(entry.ratio),
-            "failed" if entry.result.error is not None else entry.verdict,
+            entry.outcome_words,
         )
         for entry in done.judged
     ]

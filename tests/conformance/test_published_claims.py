@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from accelsim.report.claims_command import Judged
 from accelsim.report.claims_publication import headline_table
+from accelsim.report.judged_claims import Judged
 from accelsim.validation.claim_file import ClaimFile, load_catalog
 from accelsim.validation.claim_pool import run_claims
 from accelsim.validation.claim_result import ClaimResult

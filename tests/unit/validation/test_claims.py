@@ -11,10 +11,9 @@ import yaml
 
 from accelsim.cli import run_command
 from accelsim.errors import ConfigError, InputError
-from accelsim.report.claims_command import ClaimsRun, Judged
-from accelsim.report.claims_figures import shown_claimed, shown_ratio, shown_value
 from accelsim.report.claims_page import render_claims
 from accelsim.report.claims_publication import ratios_svg
+from accelsim.report.judged_claims import ClaimsRun, Judged, shown_claimed, shown_ratio, shown_value
 from accelsim.validation.aggregates import aggregate
 from accelsim.validation.bench import Bench
 from accelsim.validation.claim_file import catalog_paths, changed, chosen_claims, load_claim
