@@ -54,12 +54,6 @@ class DramActivity:
     forwarded: int
     merged: int
 
-    def __sub__(self, earlier: DramActivity) -> DramActivity:
-        """What happened since `earlier`."""
-        return DramActivity(
-            **{name: getattr(self, name) - getattr(earlier, name) for name in DramActivity.__dataclass_fields__}
-        )
-
     def count(self, *commands: str) -> int:
         """Commands issued, over all ranks and operating points."""
         return int(sum(self.commands[:, :, COMMANDS.index(command)].sum() for command in commands))
