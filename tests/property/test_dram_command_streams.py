@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from accelsim.config.dram import DramConfig, OperatingPoint, Partition, PartitionScope
 from accelsim.hardware.dram import layout as lo
+from accelsim.hardware.dram.activity import ActivitySeries
 from accelsim.hardware.dram.checker import check_commands
 from accelsim.hardware.dram.constraints import COMMANDS
 from accelsim.hardware.dram.controller import Dram
@@ -181,7 +182,7 @@ def test_activity_at_any_times_adds_up(config: DramConfig, transfers: list[Trans
         while dram.advance(time):
             pass
         now = dram.activity(time)
-        step = now - before
+        step = ActivitySeries.of([before, now]).steps()[1]
         residency = step.active_ps + step.precharged_ps + step.active_down_ps + step.precharged_down_ps
         assert np.all(residency == step.time_ps)
         for states in (step.active_ps, step.precharged_ps, step.active_down_ps, step.precharged_down_ps):

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from accelsim.config.dram import DramConfig, OperatingPoint, Partition, PartitionScope, VoltageExponents
-from accelsim.hardware.dram.activity import DramActivity
+from accelsim.hardware.dram.activity import ActivitySeries, DramActivity
 from accelsim.hardware.dram.constraints import COMMANDS
 from accelsim.hardware.dram.controller import Dram
-from accelsim.hardware.dram.power import COMPONENTS, energy_pj
+from accelsim.hardware.dram.power import COMPONENTS, energies_pj, energy_pj
 from accelsim.hardware.dram.tables import resolve
 
 
@@ -116,17 +116,14 @@ def test_energies_of_the_parts_of_a_run_add_up() -> None:
     dram = Dram(DramConfig(power_down_idle_cycles=100, ranks=2))
     dram.submit(0, 0, is_write=False, addresses=64 * np.arange(2_000), at_ps=0)
     dram.submit(1, 1, is_write=True, addresses=(1 << 24) + 64 * np.arange(2_000), at_ps=3_000_000)
-    start = previous = dram.activity(0)
-    parts = dict.fromkeys(COMPONENTS, 0.0)
+    seen = []
     for time in (1_000_000, 4_000_000, 4_000_001, 20_000_000, 90_000_000):
         while dram.advance(time):
             pass
-        now = dram.activity(time)
-        for component, energy in energy_pj(now - previous, dram.spec).items():
-            parts[component] += energy
-        previous = now
+        seen.append(dram.activity(time))
 
-    whole = energy_pj(previous - start, dram.spec)
+    parts = energies_pj(ActivitySeries.of(seen).steps(), dram.spec)
+    whole = energy_pj(seen[-1], dram.spec)
 
-    assert parts == pytest.approx(whole, rel=1e-12)
+    assert {component: energy.sum() for component, energy in parts.items()} == pytest.approx(whole, rel=1e-12)
     assert all(value > 0 for value in whole.values())
