@@ -56,6 +56,16 @@ class Decision:
         share = self.layer[:, 0]
         return (share if self.channels is None else share * self.channels.mean(1)).float().mean()
 
+    def open_channels(self) -> Tensor:
+        """Share of the channels that are computed where the block runs, mean over the batch.
+
+        Its gradient pushes each channel as hard as a whole block; by its own share of the work it would hardly move.
+        """
+        if self.channels is None:
+            return torch.ones(())
+        known = self.channels.detach()
+        return (known.mean(1) + (self.channels - known).sum(1)).float().mean()
+
 
 class RecurrentGate(nn.Module):
     """One recurrent gate shared by all blocks: an embedding for each block, an LSTM cell, a head for each width.
@@ -139,9 +149,21 @@ class Budget:
         return self.fixed + (torch.stack([decision.executed() for decision in decisions]) * costs).sum()
 
     def loss(self, decisions: Sequence[Decision]) -> Tensor:
-        """Bang-bang cost: work is dear while the batch is above the target, and a gain while it is below."""
-        share = self.share(decisions)
-        sign = 1.0 if float(share.detach()) > self.target else -1.0
+        """Bang-bang cost: work is dear while the batch is above the target, and a gain while it is below.
+
+        Blocks and channels, where both can close, are held to the root of the target each: with one cost for the work
+        as a whole, whichever crosses the threshold first closes alone.
+        """
+        blocks = [decision.layer.float().mean() for decision in decisions]
+        if all(decision.channels is None for decision in decisions):
+            return self._cost(blocks, self.target)
+        channels = [decision.open_channels() for decision in decisions]
+        return self._cost(blocks, self.target**0.5) + self._cost(channels, self.target**0.5)
+
+    def _cost(self, executed: list[Tensor], target: float) -> Tensor:
+        """Cost of the work that is left when these shares of the blocks are executed."""
+        share = self.fixed + (torch.stack(executed) * torch.tensor(self.gated, device=executed[0].device)).sum()
+        sign = 1.0 if float(share.detach()) > target else -1.0
         return sign * self.strength * 100.0 * share
 
     def objective(self, model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:

@@ -242,8 +242,8 @@ def test_known_weights_around_closed_channels_count_by_their_sparsity(kind: str,
     whole, most, half = (layers_with(first(count)) for count in (WIDTH, WIDTH - 1, WIDTH // 2))
     for name in ("b.conv1", "b.conv2"):
         if hardware != "edge_16x16":
-            assert whole[name].mapping["operands"]["weight"] == "tensor"  # type: ignore[index]
-            assert half[name].mapping["operands"]["weight"] == "statistics"  # type: ignore[index]
+            assert whole[name].mapping["operands"]["weight"] == "tensor"
+            assert half[name].mapping["operands"]["weight"] == "statistics"
         assert half[name].effective_macs == pytest.approx(whole[name].effective_macs / 2, rel=0.05)
         assert most[name].effective_macs == pytest.approx(whole[name].effective_macs * (WIDTH - 1) / WIDTH, rel=0.05)
         for reads in ("dram_read_bytes", "compute_cycles"):

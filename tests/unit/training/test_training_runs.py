@@ -272,8 +272,20 @@ def test_work_is_dear_above_the_target_and_a_gain_below() -> None:
     quarter = Decision(torch.tensor([[1.0], [0.0]]), torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
     budget = Budget(0.5, 0.2, (0.3, 0.5), strength=0.01)
     assert float(budget.share([half, quarter])) == pytest.approx(0.2 + 0.15 + 0.125)
-    assert float(budget.loss([half, quarter])) == pytest.approx(-0.475)
-    assert float(replace(budget, target=0.4).loss([half, quarter])) == pytest.approx(0.475)
+    blocks = 0.2 + 0.15 + 0.25
+    assert float(replace(budget, target=0.61).loss([half, half])) == pytest.approx(-blocks)
+    assert float(replace(budget, target=0.59).loss([half, half])) == pytest.approx(blocks)
+    channels = 0.2 + 0.3 + 0.375
+    for target, cost in ((0.8, -blocks - channels), (0.5, -blocks + channels), (0.3, blocks + channels)):
+        assert float(replace(budget, target=target).loss([half, quarter])) == pytest.approx(cost), target
+
+
+def test_cost_pushes_a_channel_as_hard_as_a_block() -> None:
+    layer, channels = torch.ones(2, 1, requires_grad=True), torch.ones(2, 4, requires_grad=True)
+    Budget(0.5, 0.2, (0.8,), strength=0.01).loss([Decision(layer, channels)]).backward()  # type: ignore[no-untyped-call]
+    assert layer.grad is not None
+    assert channels.grad is not None
+    assert layer.grad.unique().tolist() == channels.grad.unique().tolist() == pytest.approx([0.4])
 
 
 def test_gated_training_moves_the_work_towards_each_budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
