@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING
 from accelsim.errors import MappingError
 from accelsim.mapping.array_costs import ArrayLayer
 from accelsim.mapping.footprint import pixel_grid
-from accelsim.mapping.tiling import (
-    MOST_BLOCKS_AT_ALL,
-    ORDERS,
-    BufferSpace,
-    TilingProblem,
-    best_retention,
-    search_tiling,
-    smallest_footprint,
-)
+from accelsim.mapping.tiling import ORDERS, BufferSpace, TilingProblem
+from accelsim.mapping.tiling_search import MOST_BLOCKS_AT_ALL, best_retention, search_tiling, smallest_footprint
 from accelsim.units import BITS_PER_BYTE, BYTES_PER_GB, ceil_div
 from accelsim.workload.operators import Conv, Gemm, MatMul
 

@@ -56,7 +56,7 @@ PROBLEM_DTYPE = np.dtype(
         ("buffer_share", "f8", 3),
     ]
 )
-"""One tiling problem, as `accelsim.mapping.tiling.TilingProblem` lays it out."""
+"""One tiling problem, as `accelsim.mapping.tiling_search` lays a `TilingProblem` out."""
 
 
 @kernel

@@ -19,7 +19,8 @@ from accelsim.hardware.pe_array.row_stationary_kernel import SHAPE_DTYPE
 from accelsim.hardware.pe_array.row_stationary_layer import RowGeometry
 from accelsim.mapping.array_costs import ArrayLayer
 from accelsim.mapping.blocks import BlockSequence
-from accelsim.mapping.tiling import BufferSpace, TilingProblem, search_tiling
+from accelsim.mapping.tiling import BufferSpace, TilingProblem
+from accelsim.mapping.tiling_search import search_tiling
 from accelsim.workload.operators import Conv, Gemm, Shape, Window
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tiling_cases import problem_of
 
 from accelsim.mapping.blocks import BlockSequence
-from accelsim.mapping.tiling import BufferSpace, search_tiling
+from accelsim.mapping.tiling import BufferSpace
+from accelsim.mapping.tiling_search import search_tiling
 from accelsim.pipeline import simulate
 from accelsim.units import ceil_div
 from accelsim.validation.scalesim_peer import reference, topology

@@ -11,7 +11,8 @@ from tiling_cases import problem_of
 
 from accelsim.mapping.blocks import BlockSequence
 from accelsim.mapping.dataflow import DATAFLOWS, DIMS
-from accelsim.mapping.tiling import Tiling, search_tiling, streams_through
+from accelsim.mapping.tiling import Tiling, streams_through
+from accelsim.mapping.tiling_search import search_tiling
 from accelsim.units import ceil_div
 from accelsim.workload.operators import Gemm
 

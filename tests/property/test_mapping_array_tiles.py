@@ -15,7 +15,8 @@ from accelsim.mapping.array_addresses import ArrayAddresses, InputPart
 from accelsim.mapping.array_stage import ArrayStage
 from accelsim.mapping.blocks import BlockSequence
 from accelsim.mapping.dataflow import DATAFLOWS
-from accelsim.mapping.tiling import ORDERS, Tiling, TilingProblem, tiling_cost
+from accelsim.mapping.tiling import ORDERS, Tiling, TilingProblem
+from accelsim.mapping.tiling_search import tiling_cost
 from accelsim.units import bits_to_bytes, ceil_div
 from accelsim.workload.operators import Conv, Gemm, Window
 

@@ -7,11 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiling_cases import problem_of
 
-from accelsim.mapping.tiling import (
+from accelsim.mapping.tiling import ORDERS, BufferSpace, TilingProblem
+from accelsim.mapping.tiling_search import (
     MOST_BLOCKS_AT_ALL,
-    ORDERS,
-    BufferSpace,
-    TilingProblem,
     best_retention,
     search_tiling,
     smallest_footprint,
