@@ -145,7 +145,7 @@ class OperatingPoints(Experiment):
         hardware = self.hardware
         if platform is not None:
             hardware = platform.hardware if precision == "int8" else f"{platform.hardware}_{precision}"
-            changes = stated_changes(platform.overrides)
+            changes = stated_changes(platform.overrides_for(network))
         if self.exponent is not None:
             names = VoltageExponents.model_fields
             changes |= {f"dram.voltage_exponents.{name}": self.exponent for name in names}

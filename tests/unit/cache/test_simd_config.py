@@ -48,6 +48,8 @@ if TYPE_CHECKING:
         ),
         ("caches.l1.size", 4, "pe_array.caches.l1.size: unknown key"),
         ("caches.l2.prefetcher.degree", 0, "pe_array.caches.l2.prefetcher.degree = 0: not accepted"),
+        ("loops", "tiled", "pe_array.loops = 'tiled': not accepted; allowed: 'blocked' or 'row_streaming'"),
+        ("simulated_rows", 1, "pe_array.simulated_rows = 1: not accepted; allowed: greater than or equal to 2"),
         (
             "caches",
             {"shared_memory": {"capacity_kib": 32, "associativity": 8, "latency_cycles": 1, "cores": 2}},
@@ -69,6 +71,11 @@ def test_what_does_not_fit_together_is_refused(key: str, value: object, message:
         validate(HardwareConfig, data, "test", ConfigError)
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_plain_loops_know_no_tiles_for_a_shared_memory() -> None:
+    with pytest.raises(ConfigError, match="loops = row_streaming knows no tiles that could lie in shared_memory_kib"):
+        load_hardware("eden_gpu", ["pe_array.loops=row_streaming"])
 
 
 def test_caches_and_scratchpads_exclude_each_other() -> None:

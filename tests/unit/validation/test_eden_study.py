@@ -50,6 +50,21 @@ def test_every_platform_has_reductions_for_what_it_runs() -> None:
             assert network in TABLE_3[precision]
 
 
+def test_networks_run_in_the_software_of_the_paper() -> None:
+    """Four of its twelve workloads on the CPU ran in DarkNet."""
+    cpu, gpu = PLATFORMS[:2]
+    plain = [
+        (network, precision)
+        for network, precision in cpu.workloads
+        if "pe_array.loops=row_streaming" in cpu.overrides_for(network)
+    ]
+    assert len(plain) == 4
+    assert {network for network, _ in plain} == {"yolov2", "yolov2_tiny"}
+    assert all("pe_array.lowered_in_memory=true" in gpu.overrides_for(network) for network, _ in gpu.workloads)
+    for platform in PLATFORMS[2:]:
+        assert all(platform.overrides_for(network) == platform.overrides for network, _ in platform.workloads)
+
+
 def test_platforms_are_chosen_by_how_they_begin() -> None:
     assert [entry.name for entry in chosen_platforms(["tpu"])] == ["TPU, DDR4", "TPU, LPDDR3"]
     assert chosen_platforms([]) == PLATFORMS
