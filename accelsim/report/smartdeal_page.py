@@ -13,12 +13,12 @@ from accelsim.report.page import Cell, Column, build_page, plot, section, table
 from accelsim.report.plots import Figure, compact, figure, value_axis
 from accelsim.report.tables import fitted_table
 from accelsim.units import BITS_PER_BYTE
+from accelsim.validation.aggregates import geometric_mean
 from accelsim.validation.smartdeal_study import (
     ABLATIONS,
     DIANNAO,
     MACHINES,
     SMARTEXCHANGE,
-    geometric_mean,
     summarise,
 )
 
@@ -243,8 +243,8 @@ def smartdeal_summary(
     ]
     if len(results) > 1:
         means = [
-            f"{geometric_mean(result.efficiency(name) for result in results):.2f} / "
-            f"{geometric_mean(result.speedup(name) for result in results):.2f}"
+            f"{geometric_mean([result.efficiency(name) for result in results]):.2f} / "
+            f"{geometric_mean([result.speedup(name) for result in results]):.2f}"
             for name in others
         ]
         rows.append(("geometric mean", *means))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from accelsim.errors import InputError
 
@@ -16,7 +16,7 @@ Measure = Literal["mean_error", "worst_error", "mean_difference", "worst_differe
 """Errors as shares of the published figures, differences in their unit, or the number of those that are not equal."""
 Aggregate = Literal["mean", "geometric_mean", "max", "min", "sum", "range", Measure]
 
-_MEASURES = ("mean_error", "worst_error", "mean_difference", "worst_difference", "mismatches")
+_MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 
 def aggregate(points: Sequence[Point], how: Aggregate) -> float | tuple[float, float]:
@@ -31,7 +31,7 @@ def aggregate(points: Sequence[Point], how: Aggregate) -> float | tuple[float, f
     if not values:
         raise InputError("has no cases", where="experiment")
     if how in _MEASURES:
-        return error_of(points, how)  # type: ignore[arg-type]
+        return error_of(points, how)
     if how == "range":
         return min(values), max(values)
     if how == "geometric_mean":

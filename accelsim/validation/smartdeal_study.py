@@ -9,7 +9,6 @@ digits each, as published for MobileNetV2 (assumption for the others). No consta
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from accelsim.workload.loader import load_workload
 from accelsim.workload.training import TrainingRecord, training_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from accelsim.mapping.layer_tiler import TilingSolutions
     from accelsim.result import RunResult
@@ -278,12 +277,6 @@ def train_network(
             )
         )
     return tuple(found)
-
-
-def geometric_mean(values: Iterable[float]) -> float:
-    """Geometric mean."""
-    logarithms = [math.log(value) for value in values]
-    return math.exp(sum(logarithms) / len(logarithms))
 
 
 def summarise(results: Sequence[NetworkResult], training: Sequence[TrainingResult]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import cache
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -39,7 +39,7 @@ _RULES = {
     "rand200k": (random_reads, 200_000),
     "mix21_stream600k": (stream_triad, 200_000),
 }
-NAMES: tuple[TraceName, ...] = ("seq1M", "rand200k", "mix21_stream600k")
+NAMES: tuple[TraceName, ...] = get_args(TraceName)
 
 
 @cache

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
+
+from accelsim.validation.aggregates import geometric_mean
 
 if TYPE_CHECKING:
     from accelsim.validation.claim import Claim, ToleranceRecord
 
 Verdict = Literal["reproduced", "partly", "not reproduced", "not testable"]
-VERDICTS: tuple[Verdict, ...] = ("reproduced", "partly", "not reproduced", "not testable")
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 Value = float | tuple[float, float]
 """A figure, or both ends of a range."""
@@ -74,7 +75,7 @@ def ratio(claim: Claim, simulated: Value | None, own: float | None = None) -> fl
     ratios = [end / claimed for end, claimed in zip(ends, bounds, strict=True) if claimed]
     if not ratios or min(ratios) <= 0:
         return ratios[0] if len(ratios) == 1 or (ratios and ratios[0] == ratios[-1]) else None
-    return math.exp(math.fsum(map(math.log, ratios)) / len(ratios))
+    return geometric_mean(ratios)
 
 
 def _limits(target: Interval, tolerance: ToleranceRecord) -> Interval:

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import Field
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from accelsim.validation.bench import Bench
 
 AddressMap = Literal["RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR"]
-_MAPS: tuple[AddressMap, ...] = ("RoBaRaCoCh", "ChRaBaRoCo", "MOP4CLXOR")
+_MAPS: tuple[AddressMap, ...] = get_args(AddressMap)
 
 
 class DramTrace(Experiment):

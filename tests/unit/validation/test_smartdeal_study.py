@@ -21,7 +21,6 @@ from accelsim.validation.smartdeal_study import (
     TrainingResult,
     chosen_networks,
     compare_network,
-    geometric_mean,
     study_workload,
     summarise,
     train_network,
@@ -67,7 +66,6 @@ def test_factors_and_claims_are_those_of_the_results() -> None:
     assert claims["speedup_max"]["where"] == "made over SCNN"
     assert claims["training_energy"]["where"] == _step("sgd", 90.0, 640).network
     assert summarise([], [])["speedup_max"] == {"published": 19.2, "simulated": None, "where": None}
-    assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
 
 
 def test_networks_are_those_of_the_paper_and_chosen_by_their_beginning() -> None:
