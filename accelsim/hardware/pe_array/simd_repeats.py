@@ -47,7 +47,7 @@ def mark(caches: Caches) -> Mark:
         events=int(setting[lo.SE_EVENTS]),
         steps=cores[:, lo.CO_STEP].copy(),
         counts=levels[:, lo.LV_READS : lo.LV_COVERED + 1].copy(),
-        dirty=np.unique(entries[(entries != lo.EMPTY) & (entries & lo.DIRTY > 0)] >> 2),
+        dirty=entries[(entries != lo.EMPTY) & (entries & lo.DIRTY > 0)] >> 2,
     )
 
 
