@@ -22,21 +22,21 @@ from pydantic import Field
 
 from accelsim.errors import ConfigError
 from accelsim.pipeline import simulate
-from accelsim.validation import ddi_study as study
 from accelsim.validation.aggregates import Aggregate, aggregate, ratio_of
 from accelsim.validation.experiment import Experiment, Outcome, Point
 from accelsim.validation.expressions import check_expression, evaluate
 from accelsim.validation.figures import RunFigures, breakdowns, run_figures
+from accelsim.validation.gated_networks import NETWORKS, all_open, gated_case
 from accelsim.validation.runs import Changes, RunRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from accelsim.validation.bench import Bench
+    from accelsim.validation.gated_networks import GatedCase
     from accelsim.workload.graph import LayerGraph
 
 _SIDES = ("plain", "gated", "open")
-_NETWORKS = study.NETWORKS
 
 
 class Skipping(Experiment):
@@ -62,16 +62,16 @@ class Skipping(Experiment):
         check_expression(self.value, _SIDES, where, "experiment.value")
         RunRecord(hardware=self.hardware, set=self.set).machine(where)
         for name in (*self.networks, *self.claimed):
-            if name not in _NETWORKS:
+            if name not in NETWORKS:
                 raise ConfigError("is no network of the study", where=where, key="experiment.networks", value=name,
-                                  allowed=", ".join(_NETWORKS))  # fmt: skip
+                                  allowed=", ".join(NETWORKS))  # fmt: skip
 
     def conduct(self, bench: Bench) -> Outcome:
         """Simulate the networks without gates, with them, and with gates that are always open."""
         points, notes = [], []
         seen: dict[str, list[dict[str, float]]] = {"plain": [], "gated": []}
         for name in self.networks:
-            case = study.gated_case(name)
+            case = gated_case(name)
             if self.accuracy_margin is not None and case.accuracy < case.base_accuracy - self.accuracy_margin:
                 notes.append(f"{name} is left out: {case.accuracy:.1%} right, {case.base_accuracy:.1%} without gates.")
                 continue
@@ -80,7 +80,7 @@ class Skipping(Experiment):
                 "gated": self._figures(name, "gated", case.graph, bench) | {"accuracy": case.accuracy},
             }
             if "open." in self.value:
-                sides["open"] = self._figures(name, "open", study.all_open(case.graph), bench)
+                sides["open"] = self._figures(name, "open", all_open(case.graph), bench)
             for side, entries in seen.items():
                 entries.append(sides[side])
             value = evaluate(self.value, sides, bench.where, "experiment.value")
@@ -92,7 +92,7 @@ class Skipping(Experiment):
         found = aggregate(points, self.aggregate)
         return Outcome(found, tuple(points), breakdowns(seen), ratio_of(points, self.aggregate), tuple(notes))
 
-    def _plain(self, case: study.GatedCase, bench: Bench) -> dict[str, float]:
+    def _plain(self, case: GatedCase, bench: Bench) -> dict[str, float]:
         return bench.figures(RunRecord(hardware=self.hardware, workload=case.base.name, set=self.set)).totals
 
     def _figures(self, name: str, form: str, graph: LayerGraph, bench: Bench) -> dict[str, float]:

@@ -11,19 +11,20 @@ import pytest
 from accelsim.cli import run_command
 from accelsim.errors import InputError
 from accelsim.validation import ddi_study
+from accelsim.validation.gated_networks import PUBLISHED, PublishedSkip, gated_share, planned_at
 from accelsim.workload.loader import load_workload
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("entry", ddi_study.PUBLISHED, ids=lambda entry: entry.network)
-def test_effective_macs_are_those_that_published_rates_imply(entry: ddi_study.PublishedSkip) -> None:
+@pytest.mark.parametrize("entry", PUBLISHED, ids=lambda entry: entry.network)
+def test_effective_macs_are_those_that_published_rates_imply(entry: PublishedSkip) -> None:
     """Within half a percent, gates left out; the simulator runs exactly these decisions (see tests/property)."""
     graph = load_workload(entry.network)
-    plan = ddi_study.planned_at(graph, entry.kept).annotations.skip
+    plan = planned_at(graph, entry.kept).annotations.skip
     assert plan is not None
-    shares = np.array([ddi_study.gated_share(graph, gate.layers) for gate in plan.gates])
+    shares = np.array([gated_share(graph, gate.layers) for gate in plan.gates])
     kept = 1 - (shares * (1 - plan.decisions.mean(axis=0))).sum()
     assert kept == pytest.approx(entry.kept, rel=0.005)
     assert np.ptp(plan.decisions.mean(axis=0)) <= 0.16  # all blocks alike, but for rounding
