@@ -32,11 +32,13 @@ def list_entries(
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a preset or network, or path of a workload.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of a preset, network or claim, or path of a workload.")
+    ],
     *,
     as_json: Json = False,
 ) -> None:
-    """Show a preset with the sources of its numbers, or the layers of a network."""
+    """Show a preset with the sources of its numbers, the layers of a network, or the file of a claim."""
     from accelsim.report import catalogue
 
     found = catalogue.find(name)
@@ -45,7 +47,9 @@ def show(
         if as_json:
             print_json(catalogue.preset_record(kind, path))
         else:
-            emit(catalogue.preset_source(path))
+            from accelsim.config.loader import preset_text
+
+            emit(preset_text(path))
     elif as_json:
         print_json(catalogue.workload_record(found))
     else:

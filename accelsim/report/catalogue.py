@@ -1,14 +1,15 @@
-"""What ships with accelsim, by kind and name: hardware, DRAM and energy presets, workloads, design spaces."""
+"""What ships with accelsim, by kind and name: hardware, DRAM and energy presets, workloads, design spaces, claims."""
 
 from __future__ import annotations
 
 import difflib
 from typing import TYPE_CHECKING, Any, Literal
 
-from accelsim.config.loader import list_presets, load_hardware, preset_text
+from accelsim.config.loader import list_presets, load_hardware
 from accelsim.errors import ConfigError, InputError, WorkloadError
 from accelsim.report import quantities
 from accelsim.report.labels import printable
+from accelsim.resources import resource_folder
 from accelsim.strict_yaml import load_mapping
 
 if TYPE_CHECKING:
@@ -78,17 +79,16 @@ def entry_table(kind: Kind) -> tuple[Headings, list[tuple[str, ...]]]:
 
 
 def find(name: str) -> tuple[str, Path] | LayerGraph:
-    """Find a preset (its kind and file) or load a workload.
+    """Find a preset or a claim (its kind and file) or load a workload.
 
     Raises
     ------
     InputError
         When nothing has this name.
     """
-    for kind, role in _ROLES.items():
-        for preset in list_presets(role):
-            if preset.name == name:
-                return kind, preset.path
+    shipped = _shipped()
+    if name in shipped:
+        return shipped[name]
     from accelsim.workload.loader import list_workloads, load_workload
 
     try:
@@ -96,30 +96,32 @@ def find(name: str) -> tuple[str, Path] | LayerGraph:
     except WorkloadError as problem:
         if problem.value != name:  # a file that is damaged, not a name that is unknown
             raise
-    known = [preset.name for role in _ROLES.values() for preset in list_presets(role)] + [
-        w.name for w in list_workloads()
-    ]
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, [*shipped, *(workload.name for workload in list_workloads())], n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise InputError(
-        f"no preset and no network has this name{hint}",
+        f"no preset, network or claim has this name{hint}",
         where="show",
         value=name,
-        allowed="a name from `accelsim list hardware` (or workloads, dram, energy, spaces), or the path of a workload",
+        allowed="a name from `accelsim list hardware` (or workloads, dram, energy, spaces, claims), or the path of a"
+        " workload",
     )
 
 
+def _shipped() -> dict[str, tuple[str, Path]]:
+    """Kind and file of every preset and claim, by name."""
+    from accelsim.validation.claim_file import catalog_paths
+
+    folder = resource_folder("hw_configs")
+    files = [(kind, path) for kind, role in _ROLES.items() for path in (folder / role).glob("*.yaml")]
+    return {path.stem: (kind, path) for kind, path in (*files, *(("claims", path) for path in catalog_paths()))}
+
+
 def preset_record(kind: str, path: Path) -> dict[str, Any]:
-    """Content of a preset as data; a hardware preset with every default filled in."""
+    """Content of a preset or claim as data; a hardware preset with every default filled in."""
     if kind == "hardware":
         resolved: dict[str, Any] = load_hardware(path).resolved()
         return resolved
     return load_mapping(path, ConfigError)
-
-
-def preset_source(path: Path) -> str:
-    """Text of a preset with its comments, which hold the sources of its numbers."""
-    return preset_text(path)
 
 
 def workload_record(graph: LayerGraph) -> dict[str, Any]:

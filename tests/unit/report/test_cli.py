@@ -147,7 +147,7 @@ def test_out_is_checked_before_the_simulation(
         (["compare"], "Missing argument"),
         (["compare", "one"], "compare: 'one': needs at least two run folders"),
         (["compare", "one", "two"], "one: no such run folder"),
-        (["show", "resnet19"], "show: 'resnet19': no preset and no network has this name; did you mean 'resnet18'?"),
+        (["show", "resnet19"], "show: 'resnet19': no preset, network or claim has this name; did you mean 'resnet18'?"),
         (["show", "absent.onnx"], "absent.onnx: no such file"),
         (["import", "absent.onnx", "-o", "out.yaml"], "absent.onnx: no such file"),
     ],
@@ -196,10 +196,10 @@ def test_lists_name_everything_once(kind: str, capsys: pytest.CaptureFixture[str
     assert all(name in out for name in names)
 
 
-@pytest.mark.parametrize("kind", ["hardware", "dram", "energy"])
+@pytest.mark.parametrize("kind", ["hardware", "dram", "energy", "spaces", "claims"])
 def test_every_preset_can_be_shown(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     run_command(["list", kind, "--json"])
-    for name in [entry["name"] for entry in json.loads(capsys.readouterr().out)]:
+    for name in [entry.get("name", entry.get("id")) for entry in json.loads(capsys.readouterr().out)]:
         assert run_command(["show", name]) == 0
         assert ":" in capsys.readouterr().out
         assert run_command(["show", name, "--json"]) == 0
