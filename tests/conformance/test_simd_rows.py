@@ -17,13 +17,15 @@ from accelsim.hardware.cache import layout as lo
 from accelsim.hardware.pe_array import simd_loops
 from accelsim.hardware.pe_array.simd_repeats import spread
 from accelsim.hardware.pe_array.simd_row_product import RowProduct
+from accelsim.hardware.pe_array.simd_row_run import run_row_product
 from accelsim.mapping.cached_network import CachedStage, PlacedPart
 from accelsim.mapping.footprint import pixel_grid
 from accelsim.workload.operators import Conv, Gemm, MatMul, Window
 
 if TYPE_CHECKING:
-    from accelsim.hardware.cache.hierarchy import MemoryTraffic
+    from accelsim.hardware.cache.hierarchy import Caches, MemoryTraffic
     from accelsim.hardware.pe_array.simd import SimdConfig
+    from accelsim.hardware.pe_array.simd_repeats import Repeat
 
 Events = list[tuple[str, int]]
 ROWS = CORES | {"loops": "row_streaming"}
@@ -44,8 +46,13 @@ def run_rows(config: SimdConfig, stage: CachedStage) -> MemoryTraffic:
     """What the compiled loops and caches ask of the memory."""
     product = RowProduct(config, stage)
     records = np.zeros((simd_loops.BATCH, lo.N_RECORD), np.int64)
-    traffic = config.hierarchy(10).run(lambda caches: product.run(records, caches))
-    return spread(traffic, product.repeats, config.line_bytes)
+    repeats: list[Repeat] = []
+
+    def program(caches: Caches) -> None:
+        repeats[:] = run_row_product(product, records, caches)
+
+    traffic = config.hierarchy(10).run(program)
+    return spread(traffic, repeats, config.line_bytes)
 
 
 def events_of(traffic: MemoryTraffic) -> Events:

@@ -1,8 +1,8 @@
-"""A matrix product row by row, as the compiled loops take it: places, costs, and which rows are simulated."""
+"""A matrix product row by row, as the compiled loops take it: places and costs."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,18 +12,15 @@ from accelsim.hardware.pe_array import simd_rows as sr
 from accelsim.hardware.pe_array.simd_blocking import LANE_BITS
 from accelsim.hardware.pe_array.simd_lowering import is_lowered
 from accelsim.hardware.pe_array.simd_product import matrices_of
-from accelsim.hardware.pe_array.simd_repeats import Repeat, mark
-from accelsim.hardware.pe_array.simd_streams import run_stream
 from accelsim.mapping.cached_network import pixel_bytes, row_bytes
 from accelsim.mapping.element_order import WeightOrder
 from accelsim.mapping.placement import ALIGNMENT_BYTES
-from accelsim.units import BITS_PER_BYTE, BYTES_PER_KIB, bits_to_bytes, ceil_div
+from accelsim.units import BITS_PER_BYTE, bits_to_bytes, ceil_div
 from accelsim.workload.operators import Conv, Gemm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from accelsim.hardware.cache.hierarchy import Caches
     from accelsim.hardware.cache.layout import Words
     from accelsim.hardware.pe_array.simd import SimdConfig
     from accelsim.mapping.cached_network import CachedStage
@@ -35,12 +32,6 @@ LOOP_INSTRUCTIONS = 2
 
 LOWERING_INSTRUCTIONS = 8
 """Instructions per element of the lowered matrix: four comparisons with the borders, two indices, load and store."""
-
-UNTIMED_SHARE = 1 / 8
-"""Share of the last caches that the first operand of untimed rows may fill before the shared matrix is used again."""
-
-FILL_CHUNK_BYTES = 4_096
-"""Bytes that a core sets to zero in turn."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +61,6 @@ class RowProduct:
 
     config: SimdConfig
     stage: CachedStage
-    repeats: list[Repeat] = field(default_factory=list)
-    """Rows that stand for others in the last run."""
 
     @property
     def dims(self) -> GemmDims:
@@ -112,12 +101,8 @@ class RowProduct:
 
     @property
     def description(self) -> dict[str, object]:
-        """Loops, and rows per core that were simulated, for the report."""
-        loops = "dots" if isinstance(self.stage.operator, Gemm) else "rows"
-        described: dict[str, object] = {"loops": loops, "lowered": self.is_lowered}
-        if self.repeats:
-            described["rows_repeated"] = sum(repeat.times for repeat in self.repeats)
-        return described
+        """Loops, for the report."""
+        return {"loops": "dots" if isinstance(self.stage.operator, Gemm) else "rows", "lowered": self.is_lowered}
 
     # -- memory besides the tensors ------------------------------------------------------------------------------
 
@@ -301,70 +286,3 @@ class RowProduct:
         words[sr.LW_BITS] = self.stage.ifmap_bits
         words[sr.LW_TICKS] = grid.out_width * LOWERING_INSTRUCTIONS * lo.TICKS // self.config.issue_width
         return words
-
-    # -- a run ---------------------------------------------------------------------------------------------------
-
-    def run(self, records: Words, caches: Caches) -> None:
-        """Run all products; rows that stand for others are noted in `repeats`."""
-        self.repeats.clear()
-        fill = (1 + LOOP_INSTRUCTIONS) * lo.TICKS // self.config.issue_width * BYTES_PER_KIB * BITS_PER_BYTE
-        fill //= self.config.vector_bits
-        nothing = np.empty((0, 2), np.int64)
-        for product in self.products():
-            if isinstance(self.stage.operator, Gemm):
-                sr.run_dots(product.rows, product.first, product.second, records, caches)
-                continue
-            sums = np.array([product.rows[sr.RW_SUM] // BITS_PER_BYTE, product.sum_bytes])
-            run_stream(nothing, sums, FILL_CHUNK_BYTES, fill, records, caches)
-            if product.planes is not None:
-                sr.run_lowering(self.lowering_words, product.planes, self.stage.scratch, records, caches)
-            self._run_rows(product, records, caches)
-
-    def _run_rows(self, product: PlainProduct, records: Words, caches: Caches) -> None:
-        """Run the rows of a product, or the first ones, one that stands for those that follow, and the last."""
-        words, first, second = product.rows, product.first, product.second
-        turns, simulated = ceil_div(int(words[sr.RW_M]), self.config.cores), self.config.simulated_rows
-        if simulated is None or turns <= simulated + 1:
-            sr.run_rows(words, first, second, 0, turns, 0, records, caches)
-            return
-        sr.run_rows(words, first, second, 0, simulated - 1, 0, records, caches)
-        begin = mark(caches)
-        sr.run_rows(words, first, second, simulated - 1, simulated, 0, records, caches)
-        end = mark(caches)
-        for at in range(simulated, turns - 1, step := self._untimed_rows(words)):
-            until = min(at + step, turns - 1)
-            sr.run_rows(words, first, second, at, until - 1, int(words[sr.RW_K]) - 1, records, caches)
-            sr.run_rows(words, first, second, until - 1, until, 0, records, caches)
-        resume = mark(caches)
-        sr.run_rows(words, first, second, turns - 1, turns, 0, records, caches)
-        moves, sums = self._moves(product), self._sums(product, simulated - 1)
-        self.repeats.append(Repeat(begin, end, resume, turns - 1 - simulated, moves, sums))
-
-    def _untimed_rows(self, words: Words) -> int:
-        """Rows after which the untimed pass goes through the shared matrix, before their weights push it out."""
-        last = list(self.config.caches.values())[-1]
-        caches = self.config.cores // last.cores
-        row = int(words[sr.RW_K] * words[sr.RW_FIRST_BITS]) // BITS_PER_BYTE * self.config.cores
-        return max(int(last.capacity_kib * BYTES_PER_KIB * caches * UNTIMED_SHARE / max(row, 1)), 1)
-
-    def _sums(self, product: PlainProduct, turn: int) -> tuple[tuple[int, int], ...]:
-        """Lines of the sums of the row that each core takes in a turn."""
-        words, cores = product.rows, self.config.cores
-        m, line = int(words[sr.RW_M]), self.config.line_bytes * BITS_PER_BYTE
-        places = [int(words[sr.RW_SUM] + (m * core // cores + turn) * words[sr.RW_SUM_ROW]) for core in range(cores)]
-        length = int(words[sr.RW_N] * words[sr.RW_SUM_BITS])
-        return tuple((place // line, (place + length - 1) // line + 1) for place in places)
-
-    def _moves(self, product: PlainProduct) -> tuple[tuple[int, int, int], ...]:
-        """Lines of the first operand, of the sums and of results, which move on from row to row."""
-        words, rows = product.rows, int(product.rows[sr.RW_M])
-        stretches = [
-            (int(product.first[:, 0].min()), int(product.first[0, 1])),
-            (int(words[sr.RW_SUM]), int(words[sr.RW_SUM_ROW])),
-        ]
-        if words[sr.RW_OUT] >= 0:
-            stretches.append((int(words[sr.RW_OUT]), int(words[sr.RW_OUT_ROW])))
-        line = self.config.line_bytes * BITS_PER_BYTE
-        return tuple(
-            (place // line, (place + rows * row) // line + 1, row // BITS_PER_BYTE) for place, row in stretches
-        )

@@ -22,11 +22,11 @@ from accelsim.hardware.pe_array.simd_lowering import (
 from accelsim.hardware.pe_array.simd_product import BlockedProduct
 from accelsim.hardware.pe_array.simd_repeats import spread
 from accelsim.hardware.pe_array.simd_row_product import RowProduct
+from accelsim.hardware.pe_array.simd_row_run import run_row_product
 from accelsim.hardware.pe_array.simd_staged import run_staged
 from accelsim.hardware.pe_array.simd_steps import StageSteps, merge_cores
-from accelsim.hardware.pe_array.simd_streams import run_stream, run_windows
+from accelsim.hardware.pe_array.simd_streams import run_stream, run_windows, window_map, window_planes
 from accelsim.mapping.array_costs import PLAIN
-from accelsim.mapping.cached_network import row_bytes
 from accelsim.mapping.sliver_order import SliverOrder
 from accelsim.mapping.stages import channels_of
 from accelsim.mapping.tile_graph import Activity, StageTiles
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from accelsim.hardware.cache.hierarchy import Caches, MemoryTraffic
     from accelsim.hardware.pe_array.simd import SimdConfig
     from accelsim.hardware.pe_array.simd_blocking import Blocking
+    from accelsim.hardware.pe_array.simd_repeats import Repeat
     from accelsim.mapping.array_costs import StoredForm
     from accelsim.mapping.cached_network import CachedStage
     from accelsim.mapping.element_order import ElementOrder
-    from accelsim.mapping.footprint import PixelGrid
     from accelsim.mapping.layer_tiler import MemoryInterface
     from accelsim.workload.operand_data import OperandData
 
@@ -221,15 +221,17 @@ class SimdRun:
     def _row_program(self, stage: CachedStage) -> StageProgram:
         """Multiply row by row."""
         product = RowProduct(self._config, stage)
-        described: dict[str, object] = {}
+        repeats: list[Repeat] = []
+        described = product.description
 
         def program(caches: Caches, tally: lo.Words) -> None:
             tally[[loops.TA_INSTRUCTIONS, loops.TA_LOADS, loops.TA_STORES]] = product.tally
-            product.run(self._records, caches)
+            repeats[:] = run_row_product(product, self._records, caches)
 
         def settle(traffic: MemoryTraffic) -> MemoryTraffic:
-            described.update(product.description)
-            return spread(traffic, product.repeats, self._config.line_bytes)
+            if repeats:
+                described["rows_repeated"] = sum(repeat.times for repeat in repeats)
+            return spread(traffic, repeats, self._config.line_bytes)
 
         return StageProgram(program, product.dims.macs, described, settle)
 
@@ -349,26 +351,6 @@ class SimdRun:
         }
         kinds = np.bincount(traffic.events[:, lo.EV_KIND], minlength=3).tolist()
         return {"caches": counts, "memory_lines": dict(zip(("demand", "ahead", "written"), kinds, strict=True))}
-
-
-def window_map(stage: CachedStage, grid: PixelGrid) -> tuple[lo.Words, lo.Words, lo.Words]:
-    """Rows of a map whose channels lie side by side, as `run_windows` takes them: rows, inputs, output."""
-    inputs = [[part.address, grid.width * bits_to_bytes(part.channels * stage.ifmap_bits)] for part in stage.inputs[0]]
-    output = np.array([stage.output, grid.out_width * row_bytes(stage)])
-    return np.array([grid.out_height, grid.images]), np.array(inputs, np.int64), output
-
-
-def window_planes(stage: CachedStage, grid: PixelGrid) -> list[tuple[lo.Words, lo.Words, lo.Words]]:
-    """The same of maps that lie channel by channel, for each image of each part of the input."""
-    row, out_row = (bits_to_bytes(width * stage.ifmap_bits) for width in (grid.width, grid.out_width))
-    channels, maps = channels_of(stage.output_shape), []
-    for image in range(grid.images):
-        for part in stage.inputs[0]:
-            begin = part.address + image * part.channels * grid.height * row
-            end = stage.output + (image * channels + part.first_channel) * grid.out_height * out_row
-            rows = np.array([grid.out_height, part.channels])
-            maps.append((rows, np.array([[begin, row]]), np.array([end, out_row])))
-    return maps
 
 
 def is_depthwise(stage: CachedStage) -> bool:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from accelsim.hardware.cache.kernel import replay
 from accelsim.hardware.pe_array.simd_loops import SPARE, emit
 from accelsim.jit import kernel
+from accelsim.mapping.cached_network import row_bytes
+from accelsim.mapping.stages import channels_of
+from accelsim.units import bits_to_bytes
 
 if TYPE_CHECKING:
     from accelsim.hardware.cache.layout import Words
+    from accelsim.mapping.cached_network import CachedStage
+    from accelsim.mapping.footprint import PixelGrid
 
 
 @kernel
@@ -109,3 +116,23 @@ def run_stream(inputs: Words, output: Words, chunk: int, cost: int, records: Wor
             ticks = (high - low) * cost // 1_024
             number = emit(records, number, core, 1, output[0] + low, high - low, 1, 0, ticks)
     replay(records, number, caches)
+
+
+def window_map(stage: CachedStage, grid: PixelGrid) -> tuple[Words, Words, Words]:
+    """Rows of a map whose channels lie side by side, as `run_windows` takes them: rows, inputs, output."""
+    inputs = [[part.address, grid.width * bits_to_bytes(part.channels * stage.ifmap_bits)] for part in stage.inputs[0]]
+    output = np.array([stage.output, grid.out_width * row_bytes(stage)])
+    return np.array([grid.out_height, grid.images]), np.array(inputs, np.int64), output
+
+
+def window_planes(stage: CachedStage, grid: PixelGrid) -> list[tuple[Words, Words, Words]]:
+    """The same of maps that lie channel by channel, for each image of each part of the input."""
+    row, out_row = (bits_to_bytes(width * stage.ifmap_bits) for width in (grid.width, grid.out_width))
+    channels, maps = channels_of(stage.output_shape), []
+    for image in range(grid.images):
+        for part in stage.inputs[0]:
+            begin = part.address + image * part.channels * grid.height * row
+            end = stage.output + (image * channels + part.first_channel) * grid.out_height * out_row
+            rows = np.array([grid.out_height, part.channels])
+            maps.append((rows, np.array([[begin, row]]), np.array([end, out_row])))
+    return maps
