@@ -1,8 +1,9 @@
 """Cores with vector units and caches: processors, and graphics processors whose lanes share a memory.
 
 A machine of this kind has no scratchpads that a mapper fills: its caches decide what stays. Every layer is run as the
-loops of a good library (`simd_loops`), the caches simulate each line that the loops touch (`accelsim.hardware.cache`),
-and the lines that the last level misses or evicts go to the DRAM in the order in which they occur.
+loops of a good library (`simd_loops`) or as those of plain C (`simd_rows`), the caches simulate each line that the
+loops touch (`accelsim.hardware.cache`), and the lines that the last level misses or evicts go to the DRAM in the order
+in which they occur.
 """
 
 from __future__ import annotations
