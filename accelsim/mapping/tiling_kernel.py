@@ -12,8 +12,9 @@ import numpy as np
 from accelsim.jit import kernel
 
 SLACK = 0.01
-"""Mappings this close to the least latency (or traffic) count as equally good; among them the one with less traffic (or
-latency) wins, in steps of the same size, and among equals the one with fewer blocks."""
+"""Mappings this close to the least latency count as equally good, as it is an estimate; among them the one with less
+traffic wins, in steps of the same size, and among equals the one with fewer blocks. Traffic and cycles of the array are
+exact, and so is their minimum."""
 
 SPILL_COST = 2.0
 """Time of spilled partial sums on the bus in units of their bytes at peak bandwidth (assumption): they go both ways in

@@ -227,7 +227,7 @@ def _search(candidates: _Candidates, problem: TilingProblem, most_blocks: int) -
         )
         if not found:
             return None
-        limit = least * (1 if problem.objective == "compute_cycles" else 1 + SLACK)
+        limit = least * (1 + SLACK if problem.objective == "latency" else 1)
     choice = dict(zip(_BEST_FIELDS, (int(entry) for entry in best), strict=True))
     order = tuple(DIMS[dim] for dim in candidates.orders[choice["order"]])
     return Tiling(

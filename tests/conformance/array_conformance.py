@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -407,23 +406,21 @@ class ArrayConformance:
         assert cycles[2] <= cycles[1] * (1 + SLACK)
 
     @pytest.mark.parametrize("case", ["padded", "groups", "fully connected"])
-    def test_larger_buffers_are_no_slower_than_the_slack_of_the_search(self, array: ArrayUnderTest, case: str) -> None:
+    def test_larger_buffers_are_never_slower(self, array: ArrayUnderTest, case: str) -> None:
         graph = CASES[case]()
         cycles = [
             simulate(machine_with(array, capacity_kib=kib, objective="compute_cycles"), graph).totals.compute_cycles
             for kib in (0.5, 2, 8, 32)
         ]
-        for small, large in pairwise(cycles):
-            assert large <= small * (1 + SLACK)
+        assert cycles == sorted(cycles, reverse=True)
 
-    def test_larger_buffers_move_no_more_than_the_slack_of_the_search(self, array: ArrayUnderTest) -> None:
+    def test_larger_buffers_never_move_more(self, array: ArrayUnderTest) -> None:
         moved = []
         for kib in (4, 8, 16, 64):
             config = machine_with(array, capacity_kib=kib, objective="dram_traffic")
             totals = simulate(config, deep_network()).totals
             moved.append(totals.dram_read_bytes + totals.dram_write_bytes)
-        for small, large in pairwise(moved):
-            assert large <= small * (1 + SLACK)
+        assert moved == sorted(moved, reverse=True)
 
     def test_layer_larger_than_every_buffer_runs(self, array: ArrayUnderTest) -> None:
         graph = conv((2, 48, 20, 20), 64, Window((3, 3), padding=(1, 1, 1, 1)))
