@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.errors import ConfigError
+from accelsim.hardware.dram import layout as lo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from accelsim.hardware.dram.layout import Words
 
@@ -73,6 +76,52 @@ def parse_address_map(text: str, widths: Mapping[str, int]) -> Words:
     if missing:
         raise ConfigError(f"{missing[0]} is missing or named twice", key="address_map", value=text, allowed=_ALLOWED)
     return np.array(rows + [(*xor, 1) for xor in xors], np.int64)
+
+
+def split_bursts(address_map: Words, bursts: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
+    """Split numbers of bursts into the fields of an address map; columns count bursts."""
+    rest = bursts
+    values = {name: np.zeros_like(rest) for name in FIELDS}
+    for run in address_map.tolist():
+        field, width, shift = FIELDS[run[lo.F_FIELD]], run[lo.F_WIDTH], run[lo.F_SHIFT]
+        mask = (1 << width) - 1
+        if run[lo.F_XOR]:
+            values[field] ^= (values["column"] >> shift) & mask
+        else:
+            values[field] |= (rest & mask) << shift
+            rest = rest >> width
+    return values
+
+
+def build_decoder(address_map: Words, widths: Mapping[str, int]) -> Words:
+    """Tables that decode an address, a few bits at a time.
+
+    A map is linear over its bits, so the parts of an address are looked up one by one and joined by XOR.
+
+    Parameters
+    ----------
+    address_map
+        As `parse_address_map` gives it.
+    widths
+        Bits of each of `FIELDS`.
+
+    Returns
+    -------
+    array
+        ``(parts, 2 ** layout.DECODER_BITS)``, the least significant part first: the row, and in the bits below it the
+        number of the bank among all banks.
+    """
+    bits = sum(widths.values())
+    fields = split_bursts(address_map, 1 << np.arange(bits))
+    places = np.zeros(bits, np.int64)
+    for name in ("row", "channel", "rank", "bank_group", "bank"):
+        places = places << widths[name] | fields[name]
+    parts = np.arange(1 << lo.DECODER_BITS)
+    decoder = np.zeros((-(-bits // lo.DECODER_BITS), len(parts)), np.int64)
+    for bit, place in enumerate(places.tolist()):
+        table, within = divmod(bit, lo.DECODER_BITS)
+        decoder[table] ^= (parts >> within & 1) * place
+    return decoder
 
 
 def _split(text: str, widths: Mapping[str, int]) -> tuple[list[tuple[str, int | None]], list[tuple[int, int, int]]]:

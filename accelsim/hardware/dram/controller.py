@@ -124,7 +124,7 @@ class Dram:
         one = np.zeros(1, np.int64)
         memory = self._memory
         offer(
-            memory.config, memory.fields, memory.channel, memory.offers, memory.ring, nothing, one, 0, 0, one
+            memory.config, memory.decoder, memory.channel, memory.offers, memory.ring, nothing, one, 0, 0, one
         )  # fmt: skip
         self._run(0, stop=False, drain=False)
 
@@ -167,7 +167,7 @@ class Dram:
         slot = self._take_slot(transfer, addresses.size)
         memory = self._memory
         offer(
-            memory.config, memory.fields, memory.channel, memory.offers, memory.ring,
+            memory.config, memory.decoder, memory.channel, memory.offers, memory.ring,
             np.ascontiguousarray(addresses, np.int64), start, stream, slot, np.atleast_1d(is_write).astype(np.int64),
         )  # fmt: skip
 
@@ -254,7 +254,7 @@ class Dram:
         """Bytes over time; the bins double in width when the run outgrows them."""
         stats = self._memory.stats
         read, write = stats[lo.G_TRAFFIC :].reshape(2, lo.TRAFFIC_BINS) * self.burst_bytes
-        return DramTraffic(int(stats[lo.G_BIN_CYCLES]) * self.clock_ps, read, write)
+        return DramTraffic(self.clock_ps << int(stats[lo.G_BIN_BITS]), read, write)
 
     def bank_activity(self) -> BankActivity:
         """Activates, hits, misses and conflicts of every bank."""

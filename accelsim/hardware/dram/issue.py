@@ -111,14 +111,14 @@ def log_command(
 @lean_kernel
 def widen_bins(stats: Words, cycle: int) -> None:
     """Join the time bins in pairs until `cycle` lies in one of them."""
-    while cycle >= stats[lo.G_BIN_CYCLES] * lo.TRAFFIC_BINS:
+    while cycle >> stats[lo.G_BIN_BITS] >= lo.TRAFFIC_BINS:
         for side in range(2):
             first = lo.G_TRAFFIC + side * lo.TRAFFIC_BINS
             for i in range(lo.TRAFFIC_BINS // 2):
                 stats[first + i] = stats[first + 2 * i] + stats[first + 2 * i + 1]
             for i in range(lo.TRAFFIC_BINS // 2, lo.TRAFFIC_BINS):
                 stats[first + i] = 0
-        stats[lo.G_BIN_CYCLES] *= 2
+        stats[lo.G_BIN_BITS] += 1
 
 
 @lean_kernel
@@ -286,7 +286,7 @@ def serve(
     end = cycle + config[lo.CF_READ_LATENCY + is_write]
     channel[c, lo.CH_LAST_DATA] = max(channel[c, lo.CH_LAST_DATA], end)
     widen_bins(stats, cycle)
-    stats[lo.G_TRAFFIC + is_write * lo.TRAFFIC_BINS + cycle // stats[lo.G_BIN_CYCLES]] += 1
+    stats[lo.G_TRAFFIC + is_write * lo.TRAFFIC_BINS + (cycle >> stats[lo.G_BIN_BITS])] += 1
     if not is_write:
         count_latency(channel, stats, c, end - entry[e, lo.E_ARRIVE])
         finish_part(transfer, stats, entry[e, lo.E_TRANSFER], end)

@@ -13,11 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.issue import count_latency, filter_slot, finish_part, issue, note_waiting
-from accelsim.hardware.dram.schedule import scan
+from accelsim.hardware.dram.schedule import admit, scan
 from accelsim.jit import kernel, lean_kernel
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def ask_refresh(config: Words, channel: Words, rank: Words, cycle: int, c: int) 
 @lean_kernel
 def is_queued_write(channel: Words, bank: Words, entry: Words, c: int, b: int, burst: int) -> bool:
     """Whether a write to this very burst waits in the queue."""
-    if channel[c, filter_slot(burst)] == 0:
+    if channel[c, lo.CH_WRITES] == 0 or channel[c, filter_slot(burst)] == 0:
         return False
     e = bank[b, lo.BK_QUEUE + lo.N_QUEUE + lo.Q_HEAD]
     while e >= 0:
@@ -63,8 +61,8 @@ def enqueue(
     c: int,
     ring_row: int,
     at: int,
-) -> None:
-    """Put an offered request into its queue."""
+) -> int:
+    """Put an offered request into its queue; return its entry."""
     free = channel[c, lo.CH_FREE] - 1
     e = entry[c * config[lo.CF_ENTRIES] + free, lo.E_LIST_FREE]
     channel[c, lo.CH_FREE] = free
@@ -103,6 +101,7 @@ def enqueue(
     if is_write:
         channel[c, filter_slot(entry[e, lo.E_BURST])] += 1
     note_waiting(bank, entry, waiting, b, is_write)
+    return int(e)
 
 
 @lean_kernel
@@ -130,8 +129,8 @@ def accept(
     stats: Words,
     cycle: int,
     c: int,
-) -> None:
-    """Accept at most one offered request; the streams take turns."""
+) -> int:
+    """Accept at most one offered request; the streams take turns. Return its entry, or -1 where none is queued."""
     streams = config[lo.CF_STREAMS]
     for step in range(streams):
         stream = channel[c, lo.CH_TURN] + step
@@ -145,8 +144,9 @@ def accept(
         if way == 0:
             continue
         is_write = offers[i, at, lo.O_TRANSFER] & 1
+        e = -1
         if way == 1:
-            enqueue(config, channel, rank, bank, entry, waiting, offers, cycle, c, i, at)
+            e = enqueue(config, channel, rank, bank, entry, waiting, offers, cycle, c, i, at)
         else:
             channel[c, lo.CH_FORWARDED + is_write] += 1
             channel[c, lo.CH_LAST_DATA] = max(channel[c, lo.CH_LAST_DATA], cycle + 1)
@@ -160,7 +160,8 @@ def accept(
         ring[i, lo.RG_COUNT] -= 1
         ring[i, lo.RG_FIRST] = at + 1 if at + 1 < offers.shape[1] else 0
         channel[c, lo.CH_TURN] = stream + 1 if stream + 1 < streams else 0
-        return
+        return e
+    return -1
 
 
 @lean_kernel
@@ -176,6 +177,8 @@ def next_acceptance(
             time = max(cycle + 1, offers[i, at, lo.O_EARLIEST])
             if time < soonest and way_in(config, channel, bank, entry, offers, c, i, at):
                 soonest = time
+                if time == cycle + 1:
+                    break
     return soonest
 
 
@@ -204,17 +207,21 @@ def step(
     """
     soonest = lo.NEVER
     floor = cycle + 1
+    newcomer = -1
+    changes = True  # in more than that a request has joined a queue
     if cycle >= channel[c, lo.CH_REFRESH_AT]:
         ask_refresh(config, channel, rank, cycle, c)
         soonest = cycle
         floor = cycle
     else:
-        if cycle == channel[c, lo.CH_CAND_TIME]:
+        changes = cycle == channel[c, lo.CH_CAND_TIME]
+        if changes:
             issue(config, rules, points, channel, rank, bank, entry, ready, waiting, transfer, stats, log, cycle, c)
         if channel[c, lo.CH_OFFERED]:
-            accept(config, channel, rank, bank, entry, waiting, offers, ring, transfer, stats, cycle, c)
+            newcomer = accept(config, channel, rank, bank, entry, waiting, offers, ring, transfer, stats, cycle, c)
             soonest = next_acceptance(config, channel, bank, entry, offers, ring, cycle, c)
-    scan(config, channel, rank, bank, entry, ready, waiting, c, floor)
+    if changes or not admit(config, channel, rank, bank, entry, ready, c, floor, newcomer):
+        scan(config, channel, rank, bank, entry, ready, waiting, c, floor)
     soonest = min(soonest, channel[c, lo.CH_CAND_TIME])
     channel[c, lo.CH_NEXT] = min(soonest, channel[c, lo.CH_REFRESH_AT])
 
@@ -299,18 +306,13 @@ def run(
         last = cycle
 
 
-N_VALUES = 6
-"""Words that the decoding of an address needs."""
-
-
 @lean_kernel
 def place_burst(
     config: Words,
-    fields: Words,
+    decoder: Words,
     channel: Words,
     offers: Words,
     ring: Words,
-    value: Words,
     address: int,
     start: int,
     stream: int,
@@ -320,30 +322,28 @@ def place_burst(
     """Decode an address and append the burst to its ring, as offered from `start` on; False where the ring is full."""
     burst = address >> config[lo.CF_OFFSET_BITS]
     rest = burst
-    value[:] = 0
-    for f in range(fields.shape[0]):
-        field = fields[f, lo.F_FIELD]
-        mask = (1 << fields[f, lo.F_WIDTH]) - 1
-        if fields[f, lo.F_XOR]:
-            value[field] ^= (value[5] >> fields[f, lo.F_SHIFT]) & mask
-        else:
-            value[field] |= (rest & mask) << fields[f, lo.F_SHIFT]
-            rest >>= fields[f, lo.F_WIDTH]
-    c = value[0]
+    place = 0
+    for part in range(decoder.shape[0]):
+        place ^= decoder[part, rest & ((1 << lo.DECODER_BITS) - 1)]
+        rest >>= lo.DECODER_BITS
+    b = place & ((1 << config[lo.CF_BANK_BITS]) - 1)
+    c = b >> config[lo.CF_CHANNEL_SHIFT]
     i = c * config[lo.CF_STREAMS] + stream
     capacity = offers.shape[1]
-    if ring[i, lo.RG_COUNT] == capacity:
+    count = ring[i, lo.RG_COUNT]
+    if count == capacity:
         return False
-    if ring[i, lo.RG_COUNT] == 0:
+    if count == 0:
         ring[i, lo.RG_FIRST] = 0  # so that a large ring of few requests stays in the cache
-    at = (ring[i, lo.RG_FIRST] + ring[i, lo.RG_COUNT]) % capacity
-    r = c * config[lo.CF_RANKS] + value[1]
+    at = ring[i, lo.RG_FIRST] + count
+    if at >= capacity:
+        at -= capacity
     offers[i, at, lo.O_BURST] = burst
-    offers[i, at, lo.O_BANK] = r * config[lo.CF_BANKS] + value[2] * config[lo.CF_GROUP_BANKS] + value[3]
-    offers[i, at, lo.O_ROW] = value[4]
+    offers[i, at, lo.O_BANK] = b
+    offers[i, at, lo.O_ROW] = place >> config[lo.CF_BANK_BITS]
     offers[i, at, lo.O_TRANSFER] = 2 * slot + is_write
     offers[i, at, lo.O_EARLIEST] = start
-    ring[i, lo.RG_COUNT] += 1
+    ring[i, lo.RG_COUNT] = count + 1
     channel[c, lo.CH_OFFERED] += 1
     channel[c, lo.CH_NEXT] = min(channel[c, lo.CH_NEXT], start)
     return True
@@ -352,7 +352,7 @@ def place_burst(
 @kernel
 def offer(
     config: Words,
-    fields: Words,
+    decoder: Words,
     channel: Words,
     offers: Words,
     ring: Words,
@@ -363,8 +363,7 @@ def offer(
     is_write: Words,
 ) -> None:
     """Decode addresses and append them to the rings of a stream; `times` and `is_write` hold one value, or one each."""
-    value = np.zeros(N_VALUES, np.int64)
     for k in range(addresses.shape[0]):
         start = times[k] if times.shape[0] > 1 else times[0]
         writes = is_write[k] if is_write.shape[0] > 1 else is_write[0]
-        place_burst(config, fields, channel, offers, ring, value, addresses[k], start, stream, slot, writes)
+        place_burst(config, decoder, channel, offers, ring, addresses[k], start, stream, slot, writes)

@@ -60,8 +60,10 @@ REACHED, COMPLETED, LOG_FULL, DRAINED = range(4)
     CF_WRITE_TO_PRECHARGE,
     CF_REFRESH_CYCLES,
     CF_BANK_REFRESH_CYCLES,
+    CF_BANK_BITS,  # of a bank's number, in what the decoder makes of an address
+    CF_CHANNEL_SHIFT,  # bits of it that number the banks of a channel
     CF_FIRST,  # first rule of a command at a level: CF_FIRST + 4 * command + level, one more at the end
-) = range(25)
+) = range(27)
 CF_ROW_ACTIVE = CF_FIRST + 4 * N_COMMANDS + 1
 """tRAS of each operating point from here on, and behind them the tRP of a precharge of all banks at each point."""
 N_CONFIG = CF_ROW_ACTIVE
@@ -72,8 +74,11 @@ R_FOLLOWING, R_WINDOW, R_SIBLING, R_SLOT, R_LATENCY = range(5)
 # points: one row per run of rows of a bank; BK_POINTS is the first one of a bank
 P_ROW, P_POINT, N_POINT = range(3)
 
-# fields: the address map, one row per run of bits or XOR
+# address map: one row per run of bits or XOR
 F_FIELD, F_WIDTH, F_SHIFT, F_XOR, N_FIELD = range(5)
+
+DECODER_BITS = 8
+"""Bits of an address that a table of the decoder takes."""
 
 # channel
 (
@@ -181,7 +186,8 @@ RG_FIRST, RG_COUNT, N_RING = range(3)
 T_REMAINING, T_END, T_LIST_DONE, N_TRANSFER = range(4)
 
 # Counters and histograms of the whole memory.
-G_DONE, G_LOGGED, G_BIN_CYCLES, G_LATENCIES = range(4)
+G_DONE, G_LOGGED, G_BIN_BITS, G_LATENCIES = range(4)
+# A time bin has 2 ** G_BIN_BITS cycles.
 G_TRAFFIC = G_LATENCIES + LATENCY_BINS
 """Read bursts by time bin, then write bursts."""
 N_STATS = G_TRAFFIC + 2 * TRAFFIC_BINS
@@ -198,12 +204,12 @@ STATE = (
 
 @dataclass
 class Memory:
-    """All arrays of a memory: what stays (config, rules, points, fields) and the state, changed in place.
+    """All arrays of a memory: what stays (config, rules, points, decoder) and the state, changed in place.
 
     Parameters
     ----------
-    config, rules, points, fields
-        Sizes and policies, timing constraints, operating points by row, address map.
+    config, rules, points, decoder
+        Sizes and policies, timing constraints, operating points by row, what each part of an address selects.
     channel, rank, bank, entry
         The hierarchy and the requests in it.
     ready, waiting
@@ -217,7 +223,7 @@ class Memory:
     config: Words
     rules: Words
     points: Words
-    fields: Words
+    decoder: Words
     channel: Words
     rank: Words
     bank: Words

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.errors import ConfigError
-from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.address_map import FIELDS
+from accelsim.hardware.dram.address_map import split_bursts
 from accelsim.hardware.dram.bit_error_rate import AXES, rate_at_reduction
 from accelsim.hardware.dram.bit_flips import WEAK_CELL_DTYPE, draw_flips, weak_cells
 from accelsim.hardware.dram.cell_region import CellRegion, map_bytes
@@ -37,17 +36,7 @@ UNKNOWN_DATA = 0x55
 
 def decode_addresses(spec: DramSpec, addresses: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
     """Split byte addresses of bursts into the fields of the address map; columns count bursts."""
-    rest = addresses // spec.burst_bytes
-    values = {name: np.zeros_like(rest) for name in FIELDS}
-    for run in spec.address_map.tolist():
-        field, width, shift = FIELDS[run[lo.F_FIELD]], run[lo.F_WIDTH], run[lo.F_SHIFT]
-        mask = (1 << width) - 1
-        if run[lo.F_XOR]:
-            values[field] ^= (values["column"] >> shift) & mask
-        else:
-            values[field] |= (rest & mask) << shift
-            rest = rest >> width
-    return values
+    return split_bursts(spec.address_map, addresses // spec.burst_bytes)
 
 
 @dataclass(frozen=True)

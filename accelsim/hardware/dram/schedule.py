@@ -305,3 +305,51 @@ def scan(
         scan_queue(config, channel, rank, bank, entry, ready, c, floor)
     if config[lo.CF_POWER_DOWN]:
         scan_idle(config, channel, rank, c, floor)
+
+
+@lean_kernel
+def admit(
+    config: Words,
+    channel: Words,
+    rank: Words,
+    bank: Words,
+    entry: Words,
+    ready: Words,
+    c: int,
+    floor: int,
+    e: int,
+) -> bool:
+    """Let a request that has just been queued win if its command comes first; False where all have to be scanned.
+
+    `e` is -1 where nothing has been queued. Nothing else may have changed since the last scan, of which the winner was
+    not to issue before cycle `floor`. It stands then, and wins over a newcomer of the same time, which is younger.
+    """
+    if config[lo.CF_ROUND_ROBIN] or config[lo.CF_POWER_DOWN] or channel[c, lo.CH_REFRESH_WAITS]:
+        return False
+    winner = channel[c, lo.CH_CAND_ENTRY]
+    at_once = channel[c, lo.CH_CAND_TIME] == floor
+    if e < 0 or (at_once and winner >= 0 and bank[channel[c, lo.CH_CAND_UNIT], lo.BK_OPENER] == winner):
+        return True  # an opened request that issues at once leaves the mode as it is
+    mode = channel[c, lo.CH_WRITE_MODE]
+    if floor < channel[c, lo.CH_REFRESH_AT] or config[lo.CF_PER_BANK] or config[lo.CF_RANKS] > 1:
+        choose_mode(config, channel, c)
+    is_write = channel[c, lo.CH_WRITE_MODE]
+    if is_write != mode:
+        if channel[c, lo.CH_OPENED] or channel[c, lo.CH_READS + is_write] > 1 or entry[e, lo.E_WRITE] != is_write:
+            return False
+        channel[c, lo.CH_CAND_TIME] = lo.NEVER  # the newcomer is the only one that may win
+    elif entry[e, lo.E_WRITE] != is_write:
+        return True
+    b = entry[e, lo.E_BANK]
+    queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
+    if bank[b, lo.BK_ROW] < 0:
+        command, is_first = lo.ACT, bank[b, queue + lo.Q_HEAD] == e
+    elif bank[b, queue + lo.Q_HIT] == e:
+        command, is_first = lo.RD + is_write, True
+    else:
+        command, is_first = lo.PRE, bank[b, queue + lo.Q_OTHER] == e and bank[b, lo.BK_OPENER] < 0
+    if is_first:
+        time = max(floor, allowed_at(channel, rank, bank, ready, c, b, command))
+        if time < channel[c, lo.CH_CAND_TIME]:
+            keep(channel, c, time, command, e, b)
+    return True

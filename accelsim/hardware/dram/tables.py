@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 
 from accelsim.errors import ConfigError
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.address_map import parse_address_map
+from accelsim.hardware.dram.address_map import build_decoder, parse_address_map
 from accelsim.hardware.dram.constraints import COMMANDS, LEVELS, STANDARDS, latency_cycles
 from accelsim.hardware.dram.device import Device, Geometry, load_device
 from accelsim.hardware.dram.operating_points import PointMap, map_points, point_timings
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from accelsim.config.dram import DramConfig
 
 _LOG_CAPACITY = 1 << 16
-_FIRST_BIN_CYCLES = 64
+_FIRST_BIN_BITS = 6
 _FIRST_OFFERS = 64
 
 
@@ -99,7 +100,13 @@ def resolve(config: DramConfig) -> DramSpec:
     points = map_points(config, device)
     nominal = device.timing_cycles(speed_bin)
     timings = tuple(point_timings(point, nominal, device.clock_ps) for point in points.points)
-    widths = {
+    address_map = parse_address_map(config.address_map, _field_widths(config, geometry))
+    return DramSpec(config, device, speed_bin, geometry, points, timings, address_map)
+
+
+def _field_widths(config: DramConfig, geometry: Geometry) -> dict[str, int]:
+    """Bits of each field of an address; columns count bursts."""
+    return {
         "channel": _bits(config.channels),
         "rank": _bits(config.ranks),
         "bank_group": _bits(geometry.bank_groups),
@@ -107,8 +114,6 @@ def resolve(config: DramConfig) -> DramSpec:
         "row": _bits(geometry.rows),
         "column": _bits(geometry.columns // geometry.burst_length),
     }
-    address_map = parse_address_map(config.address_map, widths)
-    return DramSpec(config, device, speed_bin, geometry, points, timings, address_map)
 
 
 def build_memory(spec: DramSpec, *, keep_log: bool, following: frozenset[str] | None = None) -> lo.Memory:
@@ -139,12 +144,12 @@ def build_memory(spec: DramSpec, *, keep_log: bool, following: frozenset[str] | 
     entry = _zeros(channels * entries, lo.N_ENTRY)
     entry[:, lo.E_LIST_FREE] = np.arange(channels * entries)
     stats = _zeros(lo.N_STATS)
-    stats[lo.G_BIN_CYCLES] = _FIRST_BIN_CYCLES
+    stats[lo.G_BIN_BITS] = _FIRST_BIN_BITS
     return lo.Memory(
         config=config,
         rules=rules,
         points=points,
-        fields=spec.address_map,
+        decoder=build_decoder(spec.address_map, _field_widths(spec.config, spec.geometry)),
         channel=channel,
         rank=rank,
         bank=bank,
@@ -209,6 +214,8 @@ def _config_vector(spec: DramSpec, first: lo.Words, *, keep_log: bool) -> lo.Wor
         lo.CF_WRITE_TO_PRECHARGE: nominal["CWL"] + nominal["DQSS"] + nominal["BL"] + nominal["WR"],
         lo.CF_REFRESH_CYCLES: nominal["RFC"],
         lo.CF_BANK_REFRESH_CYCLES: nominal["RFCPB"],
+        lo.CF_BANK_BITS: _bits(config.channels * config.ranks * spec.banks_per_rank),
+        lo.CF_CHANNEL_SHIFT: _bits(config.ranks * spec.banks_per_rank),
     }
     for index, value in values.items():
         vector[index] = value
@@ -227,26 +234,25 @@ def _asked_for(spec: DramSpec) -> frozenset[str]:
 
 
 def _compile_constraints(spec: DramSpec, following: frozenset[str]) -> tuple[lo.Words, lo.Words]:
-    rows: list[tuple[int, ...]] = []
+    """Rules by command and level; of several that bind the same the longest latency at each point counts."""
+    latencies: dict[tuple[int, ...], tuple[int, ...]] = {}
+    windowed_keys = itertools.count(1)
     for constraint in STANDARDS[spec.device.standard]:
         level = LEVELS.index(constraint.level)
         latency = tuple(latency_cycles(constraint.latency, timings) for timings in spec.timings)
         if max(latency) <= 0:
             continue
-        rows += [
-            (
-                COMMANDS.index(before) * 4 + level,
-                COMMANDS.index(after),
-                constraint.window,
-                int(constraint.sibling),
-                0,
-                *latency,
-            )
-            for before in constraint.preceding
-            for after in constraint.following
-            if after in following
-        ]
-    rows.sort()
+        if spec.config.ranks == 1:
+            if constraint.sibling:
+                continue
+            level = max(level, LEVELS.index("rank"))  # what binds the channel binds its only rank
+        for before, after in itertools.product(constraint.preceding, constraint.following):
+            if after in following:
+                number = next(windowed_keys) if constraint.window > 1 else 0  # each keeps a history of its own
+                bound = COMMANDS.index(before) * 4 + level, COMMANDS.index(after)
+                key = (*bound, constraint.window, int(constraint.sibling), number)
+                latencies[key] = tuple(map(max, latency, latencies.get(key, latency)))
+    rows = sorted((*key[:-1], 0, *latency) for key, latency in latencies.items())
     table = np.array(rows, np.int64)
     windowed = table[:, 1 + lo.R_WINDOW] > 1
     table[windowed, 1 + lo.R_SLOT] = np.arange(windowed.sum())

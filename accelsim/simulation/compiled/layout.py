@@ -289,12 +289,12 @@ RANK_STATES = 8
 
 
 class MemoryArrays(NamedTuple):
-    """The arrays of a DRAM, as `hardware.dram.layout` has them, and the words that decoding an address needs."""
+    """The arrays of a DRAM, as `hardware.dram.layout` has them."""
 
     config: Words
     rules: Words
     points: Words
-    fields: Words
+    decoder: Words
     channel: Words
     rank: Words
     bank: Words
@@ -306,4 +306,3 @@ class MemoryArrays(NamedTuple):
     transfer: Words
     stats: Words
     log: Words
-    values: Words

@@ -9,7 +9,6 @@ import numpy as np
 
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.controller import Dram
-from accelsim.hardware.dram.kernel import N_VALUES
 from accelsim.result import OCCUPANCY_DTYPE, PHASE_DTYPE
 from accelsim.simulation.compiled import layout as la
 from accelsim.simulation.compiled.events import run_events
@@ -256,9 +255,7 @@ class CompiledMachine:
             lent = memory.lend(offers, ring, transfer)
         else:
             lent = memory.lend(known.offers, known.ring, known.transfer)
-        values = np.zeros(N_VALUES, np.int64)
-        names = la.MemoryArrays._fields[:-1]
-        self._arrays = la.MemoryArrays(**{name: getattr(lent, name) for name in names}, values=values)
+        self._arrays = la.MemoryArrays(**{name: getattr(lent, name) for name in la.MemoryArrays._fields})
         return self._arrays
 
     def _first_ring(self, stages: Sequence[StageTiles], burst_bytes: int) -> int:
@@ -375,7 +372,7 @@ class _Sizes:
 
 _NO_DRAM = la.MemoryArrays(
     **{
-        name: np.zeros((1,) * {"config": 1, "stats": 1, "values": 1, "offers": 3}.get(name, 2), np.int64)
+        name: np.zeros((1,) * {"config": 1, "stats": 1, "offers": 3}.get(name, 2), np.int64)
         for name in la.MemoryArrays._fields
     }
 )

@@ -82,7 +82,7 @@ def _offer(g: Words, m: Words, memory: MemoryArrays, index: int) -> None:
                     address += size
                 while address < first + g[run_row + la.RN_BYTES]:
                     if not place_burst(
-                        memory.config, memory.fields, memory.channel, memory.offers, memory.ring, memory.values,
+                        memory.config, memory.decoder, memory.channel, memory.offers, memory.ring,
                         address, start, code, index, drains,
                     ):  # fmt: skip
                         m[la.WD_STATUS] = la.RINGS_FULL
