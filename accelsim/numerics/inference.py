@@ -16,8 +16,6 @@ from accelsim.numerics.session import open_session
 from accelsim.numerics.stored_network import fixed_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from accelsim.numerics.encoded_weights import EncodedWeights
@@ -104,9 +102,7 @@ class Inference:
         size = max(self.images_per_load, self.pass_images) if self._weight_cells else BATCH
         return fixed_batch(self.network.classifier) or max(size // self.pass_images, 1) * self.pass_images
 
-    def scores(
-        self, images: Floats, first_pass: int = 0, progress: Callable[[float], None] | None = None
-    ) -> NDArray[np.float32]:
+    def scores(self, images: Floats, first_pass: int = 0) -> NDArray[np.float32]:
         """Scores of images, (images, classes).
 
         Parameters
@@ -115,8 +111,6 @@ class Inference:
             As the network takes them, (n, c, h, w).
         first_pass
             Number of the pass in which the first one goes; decides its flips.
-        progress
-            Called with the share of the images that are done.
         """
         size, fixed = self.batch, fixed_batch(self.network.classifier)
         weights = {index: self.network.weights[index].values.copy() for index in self._weight_cells}
@@ -124,8 +118,6 @@ class Inference:
         for start in range(0, len(images) - (len(images) % size if fixed else 0), size):
             with np.errstate(invalid="ignore"):
                 parts.append(self._batch(images[start : start + size], weights, first_pass + start // self.pass_images))
-            if progress:
-                progress(min(start + size, len(images)) / len(images))
         return np.concatenate(parts)
 
     def _batch(self, images: Floats, weights: dict[int, Floats], number: int) -> NDArray[np.float32]:

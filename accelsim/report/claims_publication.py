@@ -33,7 +33,7 @@ _NAMES = {
 _GREY = "#6e7781"  # reads on white and on black
 
 
-def publish_claims(done: ClaimsRun, reduced: ClaimsRun, folder: Path = REPORTS) -> None:
+def publish_claims(done: ClaimsRun, reduced: ClaimsRun) -> None:
     """Write what is published of a full run and of the reduced one that tests repeat.
 
     Raises
@@ -41,11 +41,11 @@ def publish_claims(done: ClaimsRun, reduced: ClaimsRun, folder: Path = REPORTS) 
     InputError, RunError
         When it cannot be written.
     """
-    write_text(folder / "claims.md", claims_markdown(done))
-    write_text(folder / "claims.html", render_claims(done))
-    write_text(folder / "claims.svg", ratios_svg(done.judged))
+    write_text(REPORTS / "claims.md", claims_markdown(done))
+    write_text(REPORTS / "claims.html", render_claims(done))
+    write_text(REPORTS / "claims.svg", ratios_svg(done.judged))
     for name, run in (("claims", done), ("claims.reduced", reduced)):
-        write_text(folder / f"{name}.json", run.text)
+        write_text(REPORTS / f"{name}.json", run.text)
 
 
 def claims_markdown(done: ClaimsRun) -> str:

@@ -51,7 +51,7 @@ def check_writable(path: Path, option: str = "--out", *, folder: bool = True) ->
         raise InputError(f"cannot be written: no permission for {nearest}", where=option, value=str(path))
 
 
-def write_text(path: Path, text: str, option: str = "--out") -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a file so that it is there whole or not at all.
 
     Raises
@@ -59,7 +59,7 @@ def write_text(path: Path, text: str, option: str = "--out") -> None:
     InputError, RunError
         When it cannot be written, through the user's choice of `path` or for want of space.
     """
-    with written_whole(path, option) as part:
+    with written_whole(path, "--out") as part:
         _write(part, text)
 
 

@@ -152,7 +152,7 @@ def gated_share(graph: LayerGraph, layers: Sequence[str]) -> float:
     return sum(graph.dense_macs(layer) for layer in graph.layers if layer.name in inside) / graph.total_macs
 
 
-def planned_at(graph: LayerGraph, kept: float, samples: int = SAMPLES, seed: int = SEED) -> LayerGraph:
+def planned_at(graph: LayerGraph, kept: float) -> LayerGraph:
     """The network with recurrent gates that keep a share of its computation.
 
     Every block but the first runs equally often, but for rounding: an assumption, for papers give no rates by block.
@@ -163,14 +163,12 @@ def planned_at(graph: LayerGraph, kept: float, samples: int = SAMPLES, seed: int
         The network.
     kept
         Share of its multiply-accumulates, those that no gate can skip included.
-    samples, seed
-        Samples to draw, and what draws them.
     """
     gated, gates = with_gates(graph)
     shares = [gated_share(graph, gate.layers) for gate in gates]
     rate = (kept - (1 - sum(shares))) / sum(shares)
     if not 0 <= rate <= 1:
         raise InputError("keeps more or less than its gates can", where=graph.name, value=kept)
-    decisions = drawn_decisions([rate] * len(gates), samples, seed, shares)
+    decisions = drawn_decisions([rate] * len(gates), SAMPLES, SEED, shares)
     plan = SkipPlan(gates, decisions, "rate")
     return replace(gated, annotations=replace(gated.annotations, skip=plan))

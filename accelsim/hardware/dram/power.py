@@ -64,8 +64,8 @@ def rail_prices(spec: DramSpec, ranks: int) -> tuple[RailPrices, ...]:
     )
 
 
-def energy_pj(activity: DramActivity, spec: DramSpec, prices: tuple[RailPrices, ...] | None = None) -> dict[str, float]:
-    """Energy of an activity, or of the difference of two.
+def energy_pj(activity: DramActivity, spec: DramSpec) -> dict[str, float]:
+    """Energy of an activity.
 
     Parameters
     ----------
@@ -73,8 +73,6 @@ def energy_pj(activity: DramActivity, spec: DramSpec, prices: tuple[RailPrices, 
         Commands and time per state.
     spec
         Device, operating points and voltage exponents.
-    prices
-        What `rail_prices` makes of them, where that is known.
 
     Returns
     -------
@@ -87,13 +85,13 @@ def energy_pj(activity: DramActivity, spec: DramSpec, prices: tuple[RailPrices, 
     power-down, refresh) is charged at the mean over the rank's subarrays, as if each drew an equal share.
     """
     series = ActivitySeries.of([activity])
-    return {component: float(energies[0]) for component, energies in energies_pj(series, spec, prices).items()}
+    return {component: float(energies[0]) for component, energies in energies_pj(series, spec).items()}
 
 
 def energies_pj(
     series: ActivitySeries, spec: DramSpec, prices: tuple[RailPrices, ...] | None = None
 ) -> dict[str, NDArray[np.float64]]:
-    """Energies of many activities; as `energy_pj`, an array each."""
+    """Energies of many activities, an array each; `prices` is what `rail_prices` makes of the device, where known."""
     totals = {component: np.zeros(len(series)) for component in COMPONENTS}
     for rail in prices or rail_prices(spec, series.commands.shape[1]):
         steps, factors, shares, power_mw = rail.command_pj, rail.factors, rail.shares, rail.standby_mw

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
@@ -58,9 +59,8 @@ def radixnet(neurons: int, layers: int) -> LayerGraph:
     operands = {f"layer{index + 1}.weight": _weights(radices, _COPIES, index % steps) for index in range(layers)}
     size = f"{layers} layers of {neurons} neurons with {CONNECTIONS} connections each"
     description = f"RadiX-Net of {size} (Kepner et al. 2019)"
-    return LayerGraph(
-        name, graph.inputs, graph.layers, f"zoo network {name}", description, Annotations(operands=operands)
-    )
+    source, annotations = f"zoo network {name}", Annotations(operands=operands)
+    return replace(graph, source=source, description=description, annotations=annotations)
 
 
 def _steps(neurons: int, layers: int) -> Iterator[tuple[str, Operator]]:

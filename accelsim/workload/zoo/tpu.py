@@ -17,9 +17,10 @@ The rows of MLP1, LSTM1 and CNN1 are *recalled*, not read in a source at hand.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from accelsim.workload.graph import Layer, LayerGraph, Tensor
+from accelsim.workload.graph import Layer, LayerGraph, Tensor, chain
 from accelsim.workload.operators import Activation, Concat, Conv, Elementwise, Gemm, Pool, View, Window
 
 if TYPE_CHECKING:
@@ -31,15 +32,9 @@ _WIDE = 16
 _SOURCE = "Jouppi et al., ISCA 2017, table 1; shapes are assumptions"
 
 
-def _chain(
-    name: str, first: Tensor, steps: list[tuple[str, Operator]], description: str, bits: int | None = None
-) -> LayerGraph:
-    """A network in which every layer reads the one before."""
-    layers, made = [], first.name
-    for layer, operator in steps:
-        layers.append(Layer(layer, operator, (made,), output_bits=bits))
-        made = layer
-    return LayerGraph(name, (first,), tuple(layers), f"zoo network {name}", f"{description} ({_SOURCE})")
+def _chain(name: str, first: Tensor, steps: list[tuple[str, Operator]], description: str) -> LayerGraph:
+    graph = chain(name, first, steps)
+    return replace(graph, source=f"zoo network {name}", description=f"{description} ({_SOURCE})")
 
 
 def _mlp(name: str, batch: int, widths: tuple[int, ...], description: str) -> LayerGraph:
