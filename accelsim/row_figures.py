@@ -18,7 +18,7 @@ from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.dram.power import RailPrices, energies_pj, rail_prices
 from accelsim.result import ENERGY_COMPONENTS
 from accelsim.sample_figures import COUNTS, DRAM_FIELDS, RowFigures
-from accelsim.simulation.compiled.machine import CompiledMachine, CompiledRun
+from accelsim.simulation.compiled.machine import CompiledMachine
 from accelsim.simulation.flip_count import count_flips
 from accelsim.simulation.simulator import build_memory
 from accelsim.stage_figures import closed_channels, dram_bytes, dram_result, is_skipped, result_share, wasted_activity
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from accelsim.hardware.ideal_memory import IdealMemory
     from accelsim.mapping.network import NetworkMapping
     from accelsim.mapping.tile_graph import Activity, StageTiles
-    from accelsim.simulation.compiled.machine import RunEnd
+    from accelsim.simulation.compiled.run import CompiledRun, RunEnd
 
 Action = tuple[str, str]
 """Component and action of an energy."""

@@ -11,7 +11,7 @@ from accelsim.hardware.dram.activity import ActivitySeries
 from accelsim.hardware.dram.controller import Dram
 from accelsim.hardware.ideal_memory import IdealMemory
 from accelsim.hardware.sram import Buffer
-from accelsim.simulation.compiled.machine import CompiledMachine, CompiledRun, supports
+from accelsim.simulation.compiled.machine import CompiledMachine, supports
 from accelsim.simulation.dma import Dma
 from accelsim.simulation.host_link import HostLink
 from accelsim.simulation.machine import Machine, StageTiming
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from accelsim.config.schema import HardwareConfig
     from accelsim.hardware.dram.activity import DramActivity
     from accelsim.mapping.tile_graph import StageTiles
+    from accelsim.simulation.compiled.run import CompiledRun
 
 
 @dataclass(frozen=True)

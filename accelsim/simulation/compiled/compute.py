@@ -8,51 +8,30 @@ from accelsim.jit import inner_kernel
 from accelsim.simulation.compiled import layout as la
 from accelsim.simulation.compiled.buffers import give_back
 from accelsim.simulation.compiled.counters import finish, wait_for_count
-from accelsim.simulation.compiled.fetch import is_undecided, stream_of, wait_for_decision
+from accelsim.simulation.compiled.fetch import is_undecided, wait_for_decision
 from accelsim.simulation.compiled.memory import send
+from accelsim.simulation.compiled.phases import note_phase
 from accelsim.simulation.compiled.queue import cycle_at, end_process, ps_of, push
 from accelsim.simulation.compiled.rows import (
     counter_row,
     operand_row,
-    phase_row,
     place_row,
     process_row,
     stage_row,
     stream_row,
 )
+from accelsim.simulation.compiled.tiles import last_arrival, misses, retire
 
 if TYPE_CHECKING:
     from accelsim.hardware.dram.layout import Words
 
 # where the process goes on
 NEXT_STAGE, AFTER_DECISION, STEP, TILES, START, HANDOVER, RUN, FINISH, LEAVE, END, AFTER_END = range(11)
-NEXT_LOADS, OPERAND, SHIFT, LOADED = range(4)
 
 # causes of stalls; those of a fetch are numbered as the streams
 OFMAP_DRAIN = la.OFMAP
 DECISION, ARRAY_DRAIN = la.CODES, la.CODES + 1
 FIRST_CAUSE = la.CODES + 2
-
-# components of the trace, as `machine_figures` numbers them; those of a fetch are numbered as the streams
-OFMAP_DRAINS = la.OFMAP
-PE_ARRAY, VECTOR_UNIT = la.CODES, la.CODES + 1
-SHIFTS = la.CODES + 2
-"""Shift of stream `code` is component ``SHIFTS + code``."""
-
-
-@inner_kernel
-def note_phase(m: Words, component: int, stage: int, step: int, begin_ps: int, end_ps: int, bursts: int) -> None:
-    """Note one phase, where phases are wanted."""
-    if m[la.WD_PHASE_ROWS] == 0:
-        return
-    place = m[la.WD_PHASES]
-    if place == m[la.WD_PHASE_ROWS]:
-        m[la.WD_STATUS] = la.TABLE_FULL
-        return
-    m[la.WD_PHASES] = place + 1
-    row = phase_row(m, place)
-    m[row + la.PH_COMPONENT], m[row + la.PH_STAGE], m[row + la.PH_STEP] = component, stage, step
-    m[row + la.PH_BEGIN_PS], m[row + la.PH_END_PS], m[row + la.PH_BURSTS] = begin_ps, end_ps, bursts
 
 
 @inner_kernel
@@ -66,42 +45,6 @@ def charge(m: Words, stage: int, cause: int, cycles: int) -> None:
     m[m[la.STALLS] + stage * m[la.WD_CAUSES] + cause] += cycles
 
 
-# -- tiles -------------------------------------------------------------------------------------------------------------
-
-
-@inner_kernel
-def _misses(g: Words, m: Words, stream: int, step: int, process: int) -> bool:
-    """Let a process wait for the next tile that a step needs and that is not there; False where all are."""
-    row = stream_row(m, stream)
-    operand = m[row + la.SM_OPERAND]
-    first = g[operand + la.OP_TILE]
-    while (
-        m[row + la.SM_NEXT] < g[operand + la.OP_TILES]
-        and g[first + la.N_TILE * m[row + la.SM_NEXT] + la.TL_STEP] <= step
-    ):
-        if m[m[la.ARRIVED] + m[row + la.SM_TILE] + m[row + la.SM_NEXT]] < 0:
-            m[row + la.SM_AWAITED] = m[row + la.SM_NEXT]
-            m[row + la.SM_WAITER] = process
-            return True
-        m[row + la.SM_NEXT] += 1
-    return False
-
-
-@inner_kernel
-def _last_arrival(g: Words, m: Words, stream: int, step: int) -> tuple[int, int]:
-    """Time and number of the tile that arrived last among those that a step was the first to need."""
-    row = stream_row(m, stream)
-    first = g[m[row + la.SM_OPERAND] + la.OP_TILE]
-    tile = m[row + la.SM_NEXT] - 1
-    latest, which = -1, -1
-    while tile >= 0 and g[first + la.N_TILE * tile + la.TL_STEP] == step:
-        arrived = m[m[la.ARRIVED] + m[row + la.SM_TILE] + tile]
-        if arrived > latest:
-            latest, which = arrived, tile
-        tile -= 1
-    return latest, which
-
-
 @inner_kernel
 def _charge_wait(g: Words, m: Words, stage: int, step: int, since: int, until: int) -> None:
     """Charge the cycles before a step to what came last, those after it to the load into the array."""
@@ -110,7 +53,7 @@ def _charge_wait(g: Words, m: Words, stage: int, step: int, since: int, until: i
     latest, which, last = -2, -1, -1
     for stream in range(first, first + g[planned + la.SG_INPUTS] + 1):
         if g[operand_row(m, stream) + la.OP_CODE] != g[planned + la.SG_LOADED]:
-            arrived, tile = _last_arrival(g, m, stream, step)
+            arrived, tile = last_arrival(g, m, stream, step)
             if arrived > latest:
                 latest, which, last = arrived, tile, stream
     operand = operand_row(m, last)
@@ -132,18 +75,6 @@ def _charge_wait(g: Words, m: Words, stage: int, step: int, since: int, until: i
         arrival = min(max(cycle_at(m, max(latest, 0)), since), until)
         charge(m, stage, g[planned + la.SG_SHIFT_CAUSE], until - arrival)
     charge(m, stage, cause, arrival - since)
-
-
-@inner_kernel
-def _retire(g: Words, m: Words, stream: int, step: int) -> None:
-    """Give back the room of a set that a step was the last to use."""
-    operand = operand_row(m, stream)
-    done = m[counter_row(m, stream) + la.CN_VALUE]
-    if done < g[operand + la.OP_SETS] and g[g[operand + la.OP_SET] + la.N_SET * done + la.SE_RETIRE_STEP] == step:
-        released = g[g[operand + la.OP_SET] + la.N_SET * done + la.SE_RELEASED]
-        if released:
-            give_back(m, g[operand + la.OP_BUFFER], released)
-        finish(m, stream, done)
 
 
 # -- data out ----------------------------------------------------------------------------------------------------------
@@ -181,7 +112,7 @@ def _finish_step(g: Words, m: Words, stage: int, step: int, cycle: int) -> None:
     planned = stage_row(m, stage)
     first = m[place_row(m, stage) + la.PL_STREAM]
     for index in range(g[planned + la.SG_INPUTS]):
-        _retire(g, m, first + index, step)
+        retire(g, m, first + index, step)
     output = first + g[planned + la.SG_INPUTS]
     tiles = g[g[planned + la.SG_OUTPUT] + la.OP_TILE]
     row = g[planned + la.SG_STEP] + la.N_STEP * step
@@ -257,7 +188,7 @@ def _waits_for_tiles(g: Words, m: Words, stage: int, step: int) -> bool:
     while m[row + la.PR_INDEX] <= g[planned + la.SG_INPUTS]:
         stream = m[place_row(m, stage) + la.PL_STREAM] + m[row + la.PR_INDEX]
         code = g[operand_row(m, stream) + la.OP_CODE]
-        if code != g[planned + la.SG_LOADED] and _misses(g, m, stream, step, la.COMPUTE):
+        if code != g[planned + la.SG_LOADED] and misses(g, m, stream, step, la.COMPUTE):
             return True
         m[row + la.PR_INDEX] += 1
     return False
@@ -351,62 +282,3 @@ def compute(g: Words, m: Words) -> None:  # noqa: C901 - a process, and where it
             if m[place_row(m, stage) + la.PL_DECISION] == la.OPEN:
                 push(m, m[la.WD_NOW], la.URGENT, la.DECIDE_BEGIN, stage, 0)
             at = NEXT_STAGE
-
-
-# -- loads into the array ----------------------------------------------------------------------------------------------
-
-
-@inner_kernel
-def load(g: Words, m: Words) -> None:  # noqa: C901 - a process, and where it goes on
-    """Load the stationary operand into the second copy that the array holds; `simulation.array_loader` as a kernel."""
-    row = process_row(m, la.LOADER)
-    loads = m[la.WD_STREAMS] + m[la.WD_STAGES]
-    at = m[row + la.PR_AT]
-    while True:
-        if at == NEXT_LOADS:
-            m[row + la.PR_STAGE] += 1
-            m[row + la.PR_INDEX] = 0
-            stage = m[row + la.PR_STAGE]
-            if stage == m[la.WD_STAGES]:
-                end_process(m, la.LOADER)
-                return
-            planned = stage_row(m, stage)
-            if g[planned + la.SG_LOADED] < 0 or g[planned + la.SG_CLOSED]:
-                continue
-            m[row + la.PR_STREAM] = stream_of(g, m, stage, g[planned + la.SG_LOADED])
-            m[row + la.PR_AT] = at = OPERAND
-            if g[planned + la.SG_MADE_ON_CHIP] and m[counter_row(m, loads + 2) + la.CN_VALUE] < stage:
-                wait_for_count(m, loads + 2, stage, la.LOADER)
-                return
-        stage, stream = m[row + la.PR_STAGE], m[row + la.PR_STREAM]
-        planned = stage_row(m, stage)
-        if at == OPERAND and m[row + la.PR_INDEX] == g[planned + la.SG_LOADS]:
-            at = NEXT_LOADS
-            continue
-        step = g[g[planned + la.SG_LOAD] + m[row + la.PR_INDEX]]
-        plan = g[planned + la.SG_STEP] + la.N_STEP * step
-        number = m[place_row(m, stage) + la.PL_LOAD] + m[row + la.PR_INDEX]
-        if at == OPERAND:
-            m[row + la.PR_AT] = OPERAND
-            if stream >= 0:
-                if _misses(g, m, stream, step, la.LOADER):
-                    return
-                m[m[la.LOADED_FROM] + number] = _last_arrival(g, m, stream, step)[0]
-            m[row + la.PR_AT] = at = SHIFT
-            if m[counter_row(m, loads + 1) + la.CN_VALUE] < number:
-                wait_for_count(m, loads + 1, number, la.LOADER)
-                return
-        if at == SHIFT:
-            m[row + la.PR_START] = cycle_at(m, m[la.WD_NOW])
-            m[row + la.PR_AT] = LOADED
-            end_ps = ps_of(m, m[row + la.PR_START] + g[plan + la.SP_LEAD])
-            push(m, end_ps, la.NORMAL, la.RESUME, la.LOADER, m[row + la.PR_LIFE])
-            return
-        if at == LOADED:
-            finish(m, loads, number)
-            begin_ps = ps_of(m, m[row + la.PR_START])
-            note_phase(m, SHIFTS + g[planned + la.SG_LOADED], stage, step, begin_ps, m[la.WD_NOW], 0)
-            if stream >= 0 and g[plan + la.SP_HANDOVER] == 0:
-                _retire(g, m, stream, step)
-            m[row + la.PR_INDEX] += 1
-            at = OPERAND

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import accelsim.hardware.dram
 from accelsim.jit import inner_kernel, outer_kernel
 from accelsim.simulation.compiled import layout as la
-from accelsim.simulation.compiled.compute import OFMAP_DRAINS, compute, drain, drained, load, note_phase
+from accelsim.simulation.compiled.compute import compute, drain, drained
 from accelsim.simulation.compiled.counters import free_waiter
 from accelsim.simulation.compiled.fetch import arrive, bring, check_condition, drop_closed, interrupt
+from accelsim.simulation.compiled.loader import load
 from accelsim.simulation.compiled.memory import advance, horizon, snapshot
+from accelsim.simulation.compiled.phases import OFMAP_DRAINS, note_phase
 from accelsim.simulation.compiled.queue import ps_of, push, remove_first
 from accelsim.simulation.compiled.rows import operand_row, place_row, process_row, stream_row, transfer_row, waiter_row
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accelsim.simulation.compiled import layout as la
-from accelsim.simulation.compiled.compute import FIRST_CAUSE, PE_ARRAY, VECTOR_UNIT
+from accelsim.simulation.compiled.compute import FIRST_CAUSE
+from accelsim.simulation.compiled.phases import PE_ARRAY, VECTOR_UNIT
 from accelsim.simulation.machine import STALL_OF_OPERAND, STREAMS
 
 if TYPE_CHECKING:

@@ -1,181 +1,35 @@
-"""Runs stages on the compiled machine, and reads off what happened."""
+"""Runs stages on the compiled machine."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.controller import Dram
-from accelsim.result import OCCUPANCY_DTYPE, PHASE_DTYPE
 from accelsim.simulation.compiled import layout as la
 from accelsim.simulation.compiled.events import run_events
 from accelsim.simulation.compiled.graph import StageGraph
+from accelsim.simulation.compiled.run import CompiledRun
+from accelsim.simulation.compiled.sizes import Sizes
 from accelsim.simulation.compiled.start import set_up
-from accelsim.simulation.machine import STREAMS, StageTiming
-from accelsim.simulation.trace import COMPONENTS
+from accelsim.simulation.machine import STREAMS
 from accelsim.units import BITS_PER_BYTE, BYTES_PER_GB, BYTES_PER_KIB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from accelsim.config.schema import HardwareConfig
-    from accelsim.hardware.dram.activity import ActivitySeries
     from accelsim.hardware.dram.layout import Words
     from accelsim.hardware.ideal_memory import IdealMemory
     from accelsim.mapping.tile_graph import StageTiles
-    from accelsim.units import Clock
-
-_NAMES = (
-    *("ofmap drain" if name == "ofmap" else f"{name} fetch" for name in STREAMS),
-    *("PE array", "vector unit", "ifmap shift", "weight shift"),
-)
-_COMPONENT = np.array([COMPONENTS.index(name) for name in _NAMES])
-"""Components of the trace, by the numbers that the kernels give them."""
 
 _FEWEST_BURSTS = 64
 _BUFFERS_OFFERED = 8
 _MOST_FIRST_BURSTS = 2**18
 _MOST_BYTES_PER_S = 9 * 10**12
 """Of an ideal memory; beyond that the time of a transfer could leave 64 bits."""
-
-
-@dataclass(frozen=True, eq=False)
-class RunEnd:
-    """How a run ended.
-
-    Parameters
-    ----------
-    cycle, time_ps
-        When the last drain had left.
-    activity
-        What the DRAM had done when each stage ended, and at the very end; None for an ideal memory.
-    reads, writes
-        Bursts moved.
-    """
-
-    cycle: int
-    time_ps: int
-    activity: ActivitySeries | None
-    reads: int
-    writes: int
-
-
-@dataclass(frozen=True, eq=False)
-class CompiledRun:
-    """A run of the compiled machine; its arrays are written over by the next one of the same machine.
-
-    Parameters
-    ----------
-    state
-        The machine as it stands at the end.
-    stages
-        Number of stages.
-    causes
-        Names of the causes of stalls.
-    """
-
-    state: Words
-    stages: int
-    causes: Sequence[str]
-
-    def _table(self, place: int, rows: int, columns: int) -> Words:
-        first = int(self.state[place])
-        return self.state[first : first + rows * columns].reshape(rows, columns)
-
-    @property
-    def end_cycles(self) -> Words:
-        """Cycle in which each stage ended."""
-        return self._table(la.PLACE, self.stages, la.N_PLACE)[:, la.PL_END]
-
-    @property
-    def compute_cycles(self) -> Words:
-        """Cycles in which each stage computed."""
-        return self._table(la.PLACE, self.stages, la.N_PLACE)[:, la.PL_COMPUTE]
-
-    @property
-    def stalls(self) -> Words:
-        """Cycles of waiting, by stage and cause."""
-        return self._table(la.STALLS, self.stages, len(self.causes))
-
-    @property
-    def wasted_bytes(self) -> Words:
-        """Bytes fetched in vain, by stage and stream."""
-        return self._table(la.WASTED, self.stages, la.CODES)
-
-    def end(self, clock: Clock, memory: Dram | IdealMemory) -> RunEnd:
-        """Let the memory finish, and work out when all has left."""
-        last_cycle = int(self.end_cycles[-1])
-        end_ps = max(clock.ps_of(last_cycle), int(self.state[la.WD_NOW]), memory.finish())
-        end_cycle = max(last_cycle, clock.cycle_at(end_ps))
-        if not isinstance(memory, Dram):
-            return RunEnd(end_cycle, end_ps, None, memory.reads, memory.writes)
-        memory.advance(end_ps)
-        activity = self._activities(memory, end_ps)
-        reads, writes = (int(moved[-1]) // memory.burst_bytes for moved in (activity.read_bytes, activity.write_bytes))
-        return RunEnd(end_cycle, end_ps, activity, reads, writes)
-
-    def wasted_of(self, stage: int) -> dict[str, int]:
-        """Bytes fetched in vain for a stage, by operand, in the order in which they were first asked for."""
-        return _in_order(self.wasted_bytes[stage], self._table(la.WASTED_ORDER, self.stages, la.CODES)[stage], STREAMS)
-
-    @property
-    def stall_order(self) -> Words:
-        """By stage and cause, when the cause was first met: numbers that grow; 0 for never."""
-        return self._table(la.STALL_ORDER, self.stages, len(self.causes))
-
-    def timings(self) -> list[StageTiming]:
-        """What each stage took; causes in the order in which they were first met."""
-        stall_order, stalls = self.stall_order, self.stalls
-        return [
-            StageTiming(
-                end_cycle=end,
-                compute_cycles=compute,
-                wasted_bytes=self.wasted_of(stage),
-                stalls=_in_order(stalls[stage], stall_order[stage], self.causes),
-            )
-            for stage, (end, compute) in enumerate(
-                zip(self.end_cycles.tolist(), self.compute_cycles.tolist(), strict=True)
-            )
-        ]
-
-    def _activities(self, memory: Dram, end_ps: int) -> ActivitySeries:
-        """What the DRAM had done at the end of each stage, and at the very end, up to which it has run."""
-        ranks, columns = memory.rank_shape
-        snapshot = self._table(la.SNAPSHOT, self.stages, la.N_SNAPSHOT)
-        times_ps, totals = snapshot[:, la.SN_TIME_PS].copy(), snapshot[:, la.SN_HITS :].copy()
-        kept = self._table(la.SNAPSHOT_RANK, self.stages, ranks * columns).reshape(-1, ranks, columns).copy()
-        times_ps[-1] = end_ps
-        kept[-1], totals[-1] = memory.counters()
-        return memory.activities(times_ps, kept, totals)
-
-    def phases(self, burst_bytes: int) -> NDArray[np.void]:
-        """Phases in the order in which they ended, as `PHASE_DTYPE`, with stages for layers."""
-        rows = self._table(la.PHASE, int(self.state[la.WD_PHASES]), la.N_PHASE)
-        phases = np.empty(len(rows), PHASE_DTYPE)
-        phases["component"] = _COMPONENT[rows[:, la.PH_COMPONENT]]
-        phases["layer"], phases["step"] = rows[:, la.PH_STAGE], rows[:, la.PH_STEP]
-        phases["start_ps"], phases["end_ps"] = rows[:, la.PH_BEGIN_PS], rows[:, la.PH_END_PS]
-        phases["bytes"] = rows[:, la.PH_BURSTS] * burst_bytes
-        return phases
-
-    def occupancy(self, buffer: int) -> NDArray[np.void]:
-        """Bytes held by a buffer over time, as `OCCUPANCY_DTYPE`, one entry per change."""
-        rows = self._table(la.CHANGE, int(self.state[la.WD_CHANGES]), la.N_CHANGE)
-        rows = rows[rows[:, la.CG_BUFFER] == buffer]
-        occupancy = np.empty(len(rows), OCCUPANCY_DTYPE)
-        occupancy["time_ps"] = rows[:, la.CG_TIME_PS]
-        occupancy["bytes"] = -(-rows[:, la.CG_BITS] // BITS_PER_BYTE)
-        return occupancy
-
-
-def _in_order(values: Words, order: Words, names: Sequence[str]) -> dict[str, int]:
-    met = np.flatnonzero(order)
-    return {names[place]: int(values[place]) for place in met[np.argsort(order[met])].tolist()}
 
 
 class CompiledMachine:
@@ -218,7 +72,7 @@ class CompiledMachine:
         """
         order = self._graph.rows_of(stages)
         graph = self._graph.words
-        sizes = _Sizes.of(graph, order, len(self._hardware.on_chip))
+        sizes = Sizes.of(graph, order, len(self._hardware.on_chip))
         while True:
             arrays = self._lend(memory, stages, sizes)
             state = self._prepared(sizes, order, memory)
@@ -240,7 +94,7 @@ class CompiledMachine:
             memory.take_over(*(int(state[place]) for place in (la.WD_READS, la.WD_WRITES, la.WD_LAST_DATA_PS)))
         return CompiledRun(state, len(stages), self._graph.causes)
 
-    def _lend(self, memory: Dram | IdealMemory, stages: Sequence[StageTiles], sizes: _Sizes) -> la.MemoryArrays:
+    def _lend(self, memory: Dram | IdealMemory, stages: Sequence[StageTiles], sizes: Sizes) -> la.MemoryArrays:
         """Arrays of the memory, with tables that hold all that can be on its way; none of use for an ideal one."""
         if not isinstance(memory, Dram):
             return _NO_DRAM
@@ -267,7 +121,7 @@ class CompiledMachine:
         wanted = max(min(_BUFFERS_OFFERED * largest, moved, _MOST_FIRST_BURSTS), _FEWEST_BURSTS)
         return int(2 ** np.ceil(np.log2(wanted)))
 
-    def _prepared(self, sizes: _Sizes, order: Words, memory: Dram | IdealMemory) -> Words:
+    def _prepared(self, sizes: Sizes, order: Words, memory: Dram | IdealMemory) -> Words:
         """State of a machine that has not begun."""
         shape = memory.rank_shape if isinstance(memory, Dram) else (0, 0)
         widths = sizes.tables(len(self._graph.causes), shape, logged=self._logged)
@@ -311,63 +165,6 @@ class CompiledMachine:
         for number, chip in enumerate(hardware.on_chip.values()):
             capacity = state[la.BUFFER] + la.N_BUFFER * number + la.BF_CAPACITY
             state[capacity] = int(chip.capacity_kib * BYTES_PER_KIB) * BITS_PER_BYTE
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """Rows that the tables of a run need at most."""
-
-    stages: int
-    closed: int
-    streams: int
-    tiles: int
-    sets: int
-    steps: int
-    loads: int
-    buffers: int
-
-    @classmethod
-    def of(cls, graph: Words, order: Words, buffers: int) -> _Sizes:
-        columns = (la.SG_CLOSED, la.SG_INPUTS, la.SG_TILES, la.SG_SETS, la.SG_STEPS, la.SG_LOADS)
-        totals = graph[order[:, None] + np.array(columns)].sum(axis=0).tolist()
-        closed, inputs, tiles, sets, steps, loads = totals
-        return cls(len(order), closed, inputs + len(order), tiles, sets, steps, loads, buffers)
-
-    @property
-    def transfers(self) -> int:
-        """Every tile is on its way once at one time."""
-        return self.tiles + 1
-
-    def tables(self, causes: int, ranks: tuple[int, int], *, logged: bool) -> dict[str, int]:
-        """Words that the tables need."""
-        waiters = la.CODES * self.closed + 2 * la.N_PROCESSES
-        phases = 2 * self.tiles + self.steps + self.loads + 1  # every tile comes and goes
-        changes = 3 * self.tiles + self.sets + 4 * self.stages + self.buffers  # and takes room and gives it back
-        return {
-            "order": self.stages,
-            "event": (3 * self.tiles + 4 * self.stages + 4 * la.N_PROCESSES) * la.N_EVENT,
-            "process": la.N_PROCESSES * la.N_PROCESS,
-            "stream": self.streams * la.N_STREAM,
-            "place": self.stages * la.N_PLACE,
-            "counter": (self.streams + self.stages + 3) * la.N_COUNTER,
-            "waiter": waiters * la.N_WAITER,
-            "buffer": self.buffers * la.N_BUFFER,
-            "request": waiters * la.N_REQUEST,
-            "transfer": self.transfers * la.N_TRANSFER,
-            "phase": phases * la.N_PHASE if logged else 0,
-            "change": changes * la.N_CHANGE if logged else 0,
-            "flags": self.tiles + self.sets + 2 * (self.streams + self.stages + self.loads) + 3,
-            "arrived": self.tiles,
-            "open_tiles": self.sets,
-            "to_come": self.buffers * self.stages,
-            "loaded_from": self.loads,
-            "stalls": self.stages * causes,
-            "stall_order": self.stages * causes,
-            "wasted": self.stages * la.CODES,
-            "wasted_order": self.stages * la.CODES,
-            "snapshot": self.stages * la.N_SNAPSHOT,
-            "snapshot_rank": self.stages * ranks[0] * ranks[1],
-        }
 
 
 _NO_DRAM = la.MemoryArrays(
