@@ -1,1 +1,1 @@
-"""Studies that set published figures beside simulated ones."""
+"""Published figures beside simulated ones: claims, studies, and what other simulators measured."""

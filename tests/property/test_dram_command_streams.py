@@ -5,13 +5,13 @@ simulation is cut into calls."""
 from typing import NamedTuple
 
 import numpy as np
+from dram_command_checker import check_commands
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.config.dram import DramConfig, OperatingPoint, Partition, PartitionScope
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.activity import ActivitySeries
-from accelsim.hardware.dram.checker import check_commands
 from accelsim.hardware.dram.constraints import COMMANDS
 from accelsim.hardware.dram.controller import Dram
 

@@ -2,7 +2,7 @@
 
 `device` reads what a device is, `constraints` lists who waits for whom, `tables` compiles both with the config into the
 arrays of `layout`; `kernel`, `schedule` and `issue` are the controller, `controller` is what the simulator talks to,
-`power` turns what happened into energy, `checker` verifies command streams, `replay` runs memory traces.
+`power` turns what happened into energy, `replay` runs memory traces.
 
 Policies of other simulators, and what remains different:
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from dram_command_checker import check_commands
 
 from accelsim.config.dram import DramConfig
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.checker import check_commands
 from accelsim.hardware.dram.constraints import COMMANDS, LEVELS, STANDARDS, Constraint, latency_cycles
 from accelsim.hardware.dram.issue import start_constraints
 from accelsim.hardware.dram.layout import Memory
