@@ -5,14 +5,13 @@ No paper has this. The network is the project's own ResNet-20 for CIFAR-10: plai
 network decides otherwise, and its own decisions count (`decomposed_decisions` made them). Gates keep their weights.
 Accuracy is measured on the first test images, with the number formats of the machine and the bits that its memory
 flips; there the gated network runs whole, a closed gate multiplying what its block gives by zero, which leaves the same
-numbers as skipping. Assumptions: flipped bits change no decision that is counted in time and energy, and the decomposed
-weights whose cycles are counted are those of the plain network.
+numbers as skipping. Assumption: flipped bits change no decision that is counted in time and energy.
 """
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,17 +115,36 @@ def _network_with_weights(techniques: Techniques, folder: Path) -> LayerGraph:
 
 
 def _decomposed(model: Path) -> PotWeights:
-    """Weights of the gated network as sparse powers of two; those of the gates, a few thousand, stay as they are."""
+    """Weights of a gated network as sparse powers of two; those of the gates, a few thousand, stay as they are."""
     found = read_weights(model)
     arrays = {name: array for name, array in found.arrays.items() if not name.startswith("gates.")}
     return decompose_network(arrays, network=found.network, where=model)
 
 
-def decomposed_decisions(data: Path | None = None) -> DecisionTrace:
-    """Decisions of the decomposed gated network on the test images, as `workloads/skip` has them.
+def decomposed_weights(gated: str, plain: str) -> PotWeights:
+    """Weights of a gated network as sparse powers of two, as `workloads/weights` has them.
 
     Parameters
     ----------
+    gated
+        Network file that ships, by name.
+    plain
+        Workload with the same layers in the same order, by whose names its arrays go.
+    """
+    weights = _decomposed(resource_folder("workloads") / "weights" / f"{gated}.npz")
+    graph = load_workload(plain)
+    names = [weight.name for layer in graph.layers if (weight := graph.weight_tensor(layer)) is not None]
+    layers = tuple(replace(layer, name=name) for layer, name in zip(weights.layers, names, strict=True))
+    return replace(weights, layers=layers)
+
+
+def decomposed_decisions(gated: str = GATED, data: Path | None = None) -> DecisionTrace:
+    """Decisions of a gated network so decomposed on the test images, as `workloads/skip` has them.
+
+    Parameters
+    ----------
+    gated
+        Network file that ships, by name.
     data
         Folder of datasets; that of the environment where left out.
 
@@ -135,9 +153,9 @@ def decomposed_decisions(data: Path | None = None) -> DecisionTrace:
     InputError
         When the images are not there.
     """
-    network = load_network(resource_folder("workloads") / "weights" / f"{GATED}.npz")
+    network = load_network(resource_folder("workloads") / "weights" / f"{gated}.npz")
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"{GATED}_pot.onnx"
+        path = Path(folder) / f"{gated}_pot.onnx"
         onnx.save(build_onnx(network), path)
         decoded = {layer.name: layer.decode() for layer in _decomposed(path).layers}
         model = onnx.load(path)
