@@ -39,21 +39,24 @@ def chrome_trace(result: RunResult) -> str:
     str
         The JSON text.
     """
-    return b"".join(trace_parts(result)).decode("ascii")
+    return b"".join(map(bytes, trace_parts(result))).decode("ascii")
 
 
 def trace_parts(result: RunResult) -> Iterator[bytes | memoryview]:
-    """Write the same text in parts, so that the hundred megabytes of a long run are never copied."""
+    """Write the same text in parts, each to be used before the next: a long run has a hundred megabytes."""
     about = json.dumps({"run_id": result.run.run_id, "config_hash": result.run.config_hash})
     yield f'{{"displayTimeUnit":"ns","otherData":{about},"traceEvents":[\n'.encode("ascii")
     yield _process_name(f"{result.run.workload} on {result.run.hardware}").encode("ascii")
     for events in _events(result):
         yield b",\n"
-        yield events.encode("ascii") if isinstance(events, str) else events
+        if isinstance(events, str):
+            yield events.encode("ascii")
+        else:
+            yield from events
     yield b"\n]}\n"
 
 
-def _events(result: RunResult) -> Iterator[str | memoryview]:
+def _events(result: RunResult) -> Iterator[str | Iterator[memoryview]]:
     """Events one by one or by the thousand, with commas between them."""
     yield from _layer_track(result)
     if result.profile is not None:
@@ -106,7 +109,7 @@ def _layer_track(result: RunResult) -> list[str]:
     return events
 
 
-def _component_tracks(profile: Profile) -> Iterator[str | memoryview]:
+def _component_tracks(profile: Profile) -> Iterator[str | Iterator[memoryview]]:
     names = [json.dumps(name) for name in profile.layers]
     tid = _LAYER_TID
     for component, label in enumerate(profile.components):
@@ -160,7 +163,7 @@ def _bandwidth_counter(profile: Profile, end_ps: int) -> Iterator[str]:
         yield _counter(name, ends[-1], '"read":0,"write":0')
 
 
-def _occupancy_counters(profile: Profile) -> Iterator[memoryview]:
+def _occupancy_counters(profile: Profile) -> Iterator[Iterator[memoryview]]:
     for buffer, changes in profile.buffer_occupancy.items():
         if len(changes):
             name = json.dumps(f"{buffer} buffer (bytes)")

@@ -9,7 +9,7 @@ import numpy as np
 from accelsim.jit import kernel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -19,11 +19,13 @@ NUMBER, FRACTION, NAME = range(3)
 _FRACTION_DIGITS = 6
 _MOST_DIGITS = 20
 _SEPARATOR = ",\n"
+_AT_ONCE = 1 << 12
+"""Events written at one time: so few that their text stays in the caches."""
 
 
 def write_events(
     pieces: Sequence[str], kinds: Sequence[int], columns: Sequence[NDArray[np.int64]], names: Sequence[str] = ()
-) -> memoryview:
+) -> Iterator[memoryview]:
     """Write one event for each entry of the columns, with commas between them.
 
     Parameters
@@ -36,17 +38,22 @@ def write_events(
         Values of each field.
     names
         Texts that a field of kind `NAME` selects from, in ASCII.
+
+    Yields
+    ------
+    memoryview
+        Some of the events; the next ones are written over them.
     """
-    values = np.column_stack([np.asarray(column, np.int64) for column in columns])
-    if len(values) == 0:
-        return memoryview(b"")
+    number = len(columns[0])
     texts, text_ends = _joined([*pieces[:-1], pieces[-1] + _SEPARATOR])
     name_texts, name_ends = _joined(names)
     widest = max((len(name) for name in names), default=0)
     widths = {NUMBER: _MOST_DIGITS, FRACTION: _FRACTION_DIGITS, NAME: widest}
-    out = np.empty(len(values) * (len(texts) + sum(widths[kind] for kind in kinds)), np.uint8)
-    end = _write(values, np.array(kinds), texts, text_ends, name_texts, name_ends, out)
-    return out[: end - len(_SEPARATOR)].data
+    out = np.empty(min(number, _AT_ONCE) * (len(texts) + sum(widths[kind] for kind in kinds)), np.uint8)
+    for begin in range(0, number, _AT_ONCE):
+        values = np.column_stack([np.asarray(column[begin : begin + _AT_ONCE], np.int64) for column in columns])
+        end = _write(values, np.array(kinds), texts, text_ends, name_texts, name_ends, out)
+        yield out[: end if begin + _AT_ONCE < number else end - len(_SEPARATOR)].data
 
 
 def _joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
