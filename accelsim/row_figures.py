@@ -56,6 +56,8 @@ class _StageFigures:
         Actions on chip, and their energies by `RowAccounts._columns`.
     riding
         Energy of each layer that rides on it, which are skipped where the stage is.
+    flips
+        Bits that flip in what it fetches.
     alive
         The stage, whose identity names these figures.
     """
@@ -67,6 +69,7 @@ class _StageFigures:
     actions: tuple[Action, ...]
     energy: tuple[float, ...]
     riding: tuple[float, ...]
+    flips: int
     alive: StageTiles
 
 
@@ -145,6 +148,7 @@ class RowAccounts:
             actions=actions,
             energy=energy,
             riding=tuple(self._model.vector_energy(count)["vector_unit"]["operation"] for count in operations),
+            flips=0 if self.errors is None else int(count_flips((stage,), self.errors).sum()),
             alive=stage,
         )
 
@@ -193,7 +197,7 @@ class RowAccounts:
         )
         riding = np.array([pj for entry in known for pj in entry.riding])
         energies, actions = self._sum_energies(by_action, riding)
-        flips = 0 if self.errors is None else int(count_flips(stages, self.errors).sum())
+        flips = sum(entry.flips for entry in known)
         total = None if end.activity is None else end.activity[-1]
         dram = dram_result(memory, total, (end.reads, end.writes), end.time_ps, flips)
         totals = (

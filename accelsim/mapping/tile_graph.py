@@ -301,7 +301,7 @@ class TileRead:
     Parameters
     ----------
     access
-        Number of the fetch among all of a pass through the network.
+        Number of the fetch in a pass through the network: that of the stage times `ACCESSES_OF_STAGE`, and on from there.
     stage
         Index of the stage that fetches.
     fetch
@@ -316,12 +316,16 @@ class TileRead:
     tile: int
 
 
+ACCESSES_OF_STAGE = 1 << 24
+"""Numbers that each stage has for its fetches, so that those of a stage are the same whatever ran before it."""
+
+
 def tile_reads(stages: Sequence[StageTiles]) -> Iterator[TileRead]:
     """All fetches of tiles from DRAM in a pass through a network, numbered; nothing that is on chip or at a host."""
-    access = 0
     for stage in stages:
         if stage.closed:
             continue
+        access = stage.index * ACCESSES_OF_STAGE
         for tiles in (*stage.inputs, stage.output.tiles):
             fetch = tiles.fetch.in_dram
             for tile in np.flatnonzero(fetch.tile_bytes).tolist():

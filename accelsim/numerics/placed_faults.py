@@ -17,7 +17,7 @@ import numpy as np
 
 from accelsim.jit import kernel
 from accelsim.mapping.element_order import ByteOrder, MapOrder, WeightOrder
-from accelsim.mapping.tile_graph import tile_reads
+from accelsim.mapping.tile_graph import ACCESSES_OF_STAGE, tile_reads
 from accelsim.numerics.encoded_weights import EncodedWeights
 from accelsim.numerics.faults import FaultCells, fault_cells
 from accelsim.workload.pot.operand import KnownPotOperand
@@ -91,10 +91,10 @@ class PlacedFaults:
             self._weak[name] = self.errors.weak_cells(self.errors.region(region.address, region.size_bytes))
         return self._weak[name]
 
-    @cached_property
+    @property
     def accesses(self) -> int:
-        """Fetches in a pass."""
-        return sum(1 for _ in tile_reads(self.mapping.tiles))
+        """Numbers of accesses in a pass."""
+        return len(self.mapping.stages) * ACCESSES_OF_STAGE
 
     @cached_property
     def first_accesses(self) -> dict[tuple[int, str], NDArray[np.int64]]:

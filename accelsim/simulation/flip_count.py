@@ -37,7 +37,8 @@ def count_flips(stages: Sequence[StageTiles], errors: ReadErrors) -> NDArray[np.
     flips = np.zeros((len(stages), errors.banks), np.int64)
     if not any(model is not None for model in errors.models):
         return flips
-    for read in tile_reads(stages):
-        pieces = read.fetch.pieces(read.tile, errors.spec.burst_bytes)
-        flips[read.stage] += errors.count(*pieces, read.access)
+    for place, stage in enumerate(stages):
+        for read in tile_reads((stage,)):
+            pieces = read.fetch.pieces(read.tile, errors.spec.burst_bytes)
+            flips[place] += errors.count(*pieces, read.access)
     return flips
