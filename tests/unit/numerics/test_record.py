@@ -195,5 +195,5 @@ def test_damaged_tensors_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkloadError, match=r"t\.npz: r.*cannot be read"):
         _ = graph.annotations.of_tensor("r").values
     (tmp_path / "t.npz").unlink()
-    with pytest.raises(WorkloadError, match="cannot be read as npz"):
+    with pytest.raises(WorkloadError, match="no such file"):
         load_workload(file)
