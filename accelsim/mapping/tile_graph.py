@@ -301,7 +301,7 @@ class TileRead:
     Parameters
     ----------
     access
-        Number of the fetch in a pass through the network: that of the stage times `ACCESSES_OF_STAGE`, and on from there.
+        Number of the fetch in a pass through the network, `ACCESSES_OF_STAGE` to a stage.
     stage
         Index of the stage that fetches.
     fetch
