@@ -38,7 +38,7 @@ LAYERS = (
     },
     {"validation", "explore"},
     {"report"},
-    {"cli"},
+    {"cli", "__main__"},
 )
 """Parts of the package from the lowest up; a part may import from those below, and, in no cycle, from its own layer."""
 
