@@ -101,6 +101,34 @@ class CachedStage:
     scratch: int = 0
 
     @property
+    def products(self) -> GemmDims:
+        """The matrix products.
+
+        Raises
+        ------
+        TypeError
+            When it is none.
+        """
+        if self.dims is None:
+            message = f"{self.name} multiplies no matrices"
+            raise TypeError(message)
+        return self.dims
+
+    @property
+    def pixels(self) -> PixelGrid:
+        """The pixels.
+
+        Raises
+        ------
+        TypeError
+            When it has none.
+        """
+        if self.grid is None:
+            message = f"{self.name} has no pixels"
+            raise TypeError(message)
+        return self.grid
+
+    @property
     def on_array(self) -> bool:
         """Whether it multiplies matrices."""
         return isinstance(self.operator, Conv | Gemm | MatMul)

@@ -63,11 +63,9 @@ def lowered(stage: CachedStage) -> CachedStage:
 
 def matrix_words(stage: CachedStage, group: int) -> Words:
     """Where the matrix of a group lies: its address, bytes from pixel to pixel, and bytes of a pixel."""
-    if stage.dims is None:
-        message = f"{stage.name} multiplies no matrices"
-        raise TypeError(message)
-    row = bits_to_bytes(stage.dims.groups * stage.dims.k * stage.ifmap_bits)
-    own = stage.dims.k * stage.ifmap_bits
+    dims = stage.products
+    row = bits_to_bytes(dims.groups * dims.k * stage.ifmap_bits)
+    own = dims.k * stage.ifmap_bits
     return np.array([stage.scratch + group * own // 8, row, max(own // 8, 1)])
 
 

@@ -40,17 +40,11 @@ class BlockedProduct:
     @property
     def dims(self) -> GemmDims:
         """The products."""
-        if self.stage.dims is None:
-            message = f"{self.stage.name} multiplies no matrices"
-            raise TypeError(message)
-        return self.stage.dims
+        return self.stage.products
 
     @property
     def _grid(self) -> PixelGrid:
-        if self.stage.grid is None:
-            message = f"{self.stage.name} has no pixels"
-            raise TypeError(message)
-        return self.stage.grid
+        return self.stage.pixels
 
     @property
     def description(self) -> dict[str, object]:

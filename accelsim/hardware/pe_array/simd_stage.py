@@ -186,11 +186,8 @@ class SimdRun:
         return self._stream_program(stage)
 
     def _product(self, stage: CachedStage) -> BlockedProduct:
-        if stage.dims is None:
-            message = f"{stage.name} multiplies no matrices"
-            raise TypeError(message)
         choose = packed_blocking if self._config.shared_memory_kib is None else staged_blocking
-        blocking: Blocking = choose(self._config, stage.dims, stage.ifmap_bits, stage.weight_bits)
+        blocking: Blocking = choose(self._config, stage.products, stage.ifmap_bits, stage.weight_bits)
         return BlockedProduct(self._config, stage, blocking)
 
     def _is_lowered(self, stage: CachedStage) -> bool:
@@ -262,10 +259,7 @@ class SimdRun:
 
     def _window_weights(self, stage: CachedStage) -> SliverOrder:
         """Weights of a depthwise convolution: per pixel of the kernel the filters of all channels side by side."""
-        dims = stage.dims
-        if dims is None:
-            message = f"{stage.name} multiplies no matrices"
-            raise TypeError(message)
+        dims = stage.products
         filters = dims.groups * dims.n
         return SliverOrder(1, filters, 1, dims.k, dims.k, filters, stage.weight_bits)
 
