@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from accelsim.report.judged_claims import Judged
-    from accelsim.validation.claim import Claim
     from accelsim.validation.claim_result import Sweep
 
 COLOURS = {
@@ -33,8 +32,9 @@ def clipped(ratio: float) -> float:
     return min(max(ratio, 1 / FARTHEST), FARTHEST)
 
 
-def band(claim: Claim) -> tuple[float, float] | None:
-    """Ratios that count as reproduced; None where there is no such interval around one."""
+def band(entry: Judged) -> tuple[float, float] | None:
+    """Ratios that count as reproduced; None where nothing that is claimed tells them."""
+    claim = entry.claim
     limits, target = accepted(claim), claim.target
     if limits is None or target is None:
         return None
@@ -42,8 +42,9 @@ def band(claim: Claim) -> tuple[float, float] | None:
         limit / claimed if limit is not None and claimed else None
         for limit, claimed in zip(limits, target, strict=True)
     )
-    if target[0] is None and target[1] is not None and claim.metric.unit == "%":
-        return 1 - target[1], 1 + target[1]  # an error: how far the mean of a table may be off
+    outcome = entry.result.outcome
+    if target[0] is None and target[1] is not None and outcome is not None and outcome.ratio is not None:
+        return 1 - target[1], 1 + target[1]  # an error of a table, whose ratio is the mean over its rows
     return (1 / FARTHEST if low is None or low <= 0 else low), (FARTHEST if high is None else high)
 
 
@@ -55,7 +56,7 @@ def draw_ratios(judged: Sequence[Judged]) -> Figure:
     bands_x: list[float | None] = []
     bands_y: list[str | None] = []
     for entry, _ in shown:
-        limits = band(entry.claim)
+        limits = band(entry)
         if limits is not None:
             bands_x += [compact(clipped(limits[0])), compact(clipped(limits[1])), None]
             bands_y += [plain_text(entry.claim.id)] * 2 + [None]

@@ -11,6 +11,7 @@ import yaml
 
 from accelsim.cli import run_command
 from accelsim.errors import ConfigError, InputError
+from accelsim.report.claims_figures import FARTHEST, band
 from accelsim.report.claims_page import render_claims
 from accelsim.report.claims_publication import ratios_svg
 from accelsim.report.judged_claims import ClaimsRun, Judged, shown_claimed, shown_ratio, shown_value
@@ -304,6 +305,26 @@ def judged(tmp_path: Path) -> Judged:
         "Output stationary would do as well.", "set.pe_array.dataflow", "full", 1.5, (("OS", 2.1), ("IS", None))
     )
     return Judged(claim.claim, ClaimResult("made-speedup", reduced=False, key="k", outcome=outcome, sweeps=(sweep,)))
+
+
+@pytest.mark.parametrize(
+    ("claimed", "own", "limits"),
+    [
+        ({"at_most": 0.01}, None, (1 / FARTHEST, 1.0)),  # a figure may be as far below as it likes
+        ({"at_most": 0.1}, 1.05, (0.9, 1.1)),  # an error of a table: the mean of its rows may be off by it
+        ({"at_least": 4}, None, (1.0, FARTHEST)),
+        (2.0, None, (0.9, 1.1)),
+    ],
+)
+def test_the_figure_marks_the_ratios_that_count_as_reproduced(
+    tmp_path: Path, claimed: object, own: float | None, limits: tuple[float, float]
+) -> None:
+    tolerance = {"relative": 0.1} if claimed == 2.0 else {"absolute": 0}
+    metric = {"name": "n", "unit": "%", "better": "lower", "neutral": 1}
+    claim = claim_with(tmp_path, claimed=claimed, metric=metric, tolerance=tolerance, partly=None).claim
+    outcome = Outcome(0.5, (Point("a", 0.5),), (), own)
+    entry = Judged(claim, ClaimResult("made-speedup", reduced=False, key="k", outcome=outcome))
+    assert band(entry) == pytest.approx(limits)
 
 
 def test_why_names_the_breakdown_and_the_assumption_that_decides(tmp_path: Path) -> None:
