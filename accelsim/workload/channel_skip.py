@@ -93,25 +93,28 @@ def narrowed(graph: LayerGraph, gate: ChannelGate, channels: int) -> LayerGraph:
     Which channels are open differs from sample to sample. Weights of the two whose values or coefficients are known are
     therefore as sparse as they are as a whole, and feature maps behind a layer as nothing but statistics has them.
     """
-    layers = tuple(
-        replace(layer, operator=replace(layer.operator, out_channels=channels))
-        if layer.name == gate.first and isinstance(layer.operator, Conv)
-        else layer
-        for layer in graph.layers
-    )
     maps = {layer.output for layer in graph.layers}
-    operands = graph.annotations.operands
-    kept = {name: data for name, data in operands.items() if name not in maps or data.load is None}
-    narrow = replace(graph, layers=layers, annotations=replace(graph.annotations, operands=kept, skip=None))
-    for layer in narrow.layers:
-        weight = narrow.weight_tensor(layer)
-        if layer.name in (gate.first, gate.second) and weight is not None and weight.name in kept:
-            kept[weight.name] = _as_statistics(kept[weight.name], weight.shape)
-    return narrow
+    known = graph.annotations.operands
+    operands = {name: data for name, data in known.items() if name not in maps or data.load is None}
+    layers = []
+    for layer in graph.layers:
+        weight = graph.weight_tensor(layer) if layer.name in (gate.first, gate.second) else None
+        if weight is not None and weight.name in operands:
+            filters, inputs, *window = weight.shape
+            shape = (channels, inputs, *window) if layer.name == gate.first else (filters, channels, *window)
+            operands[weight.name] = _as_statistics(operands[weight.name], shape)
+        if layer.name == gate.first and isinstance(layer.operator, Conv):
+            layers.append(replace(layer, operator=replace(layer.operator, out_channels=channels)))
+        else:
+            layers.append(layer)
+    annotations = replace(graph.annotations, operands=operands, skip=None)
+    return replace(graph, layers=tuple(layers), annotations=annotations)
 
 
 def _as_statistics(data: OperandData, shape: Shape) -> OperandData:
-    """Weights of another shape that are as sparse as these."""
+    """Weights of another shape that are as sparse as these; what only statistics are known of stays as it is."""
+    if data.pot is None and data.load is None:
+        return data
     if data.pot is not None and plain_reason(shape) is None:
         pot = data.pot
         coded = pot.row_density * pot.layout.filters * pot.layout.filter_weights

@@ -166,7 +166,7 @@ class KnownPotOperand(PotOperand):
         apart = 1.0 - (1.0 - alone) ** GROUP_FILTERS
         return GROUP_FILTERS if self.shared_row_density(GROUP_FILTERS) < (alone + apart) / 2 else 1
 
-    @property
+    @cached_property
     def row_density(self) -> float:
         """Share of the rows that the index names, padding left out."""
         return self.shared_row_density(1)
