@@ -19,6 +19,7 @@ from accelsim.workload.operators import (
     Operator,
     Pool,
     Shape,
+    Upsample,
     View,
     Window,
 )
@@ -102,7 +103,7 @@ def machines(draw: st.DrawFn, smallest_bytes: int = 64, largest_bytes: int = 409
 
 @st.composite
 def networks(draw: st.DrawFn) -> LayerGraph:
-    """Convolutions, pools, sums, joined maps, functions, views and products over one or two inputs."""
+    """Convolutions, pools, sums, joined maps, functions, views, products and repeated pixels over one or two inputs."""
     shapes: dict[str, Shape] = {}
     batch = draw(st.integers(1, 3))
     inputs = []
@@ -124,7 +125,7 @@ def _operators(draw: st.DrawFn, shapes: dict[str, Shape], source: str) -> tuple[
     if len(shape) != 4:
         flat: list[Operator] = [Gemm(5), Gemm(3, per_position=True), Activation()]
         return draw(st.sampled_from(flat)), (source,)
-    kind = draw(st.sampled_from(["conv", "conv", "pool", "sum", "concat", "function", "view", "gemm"]))
+    kind = draw(st.sampled_from(["conv", "conv", "pool", "sum", "concat", "function", "view", "gemm", "upsample"]))
     alike = [name for name, other in shapes.items() if len(other) == 4 and other[0::2] == shape[0::2]]
     joinable = [name for name in alike if shapes[name][3] == shape[3]]
     if kind == "sum":
@@ -137,6 +138,9 @@ def _operators(draw: st.DrawFn, shapes: dict[str, Shape], source: str) -> tuple[
         return View((shape[0], shape[1] * shape[2] * shape[3])), (source,)
     if kind == "gemm":
         return Gemm(draw(st.integers(1, 9))), (source,)
+    if kind == "upsample":
+        most = 3 if shape[2] * shape[3] <= 81 else 1
+        return Upsample((draw(st.integers(1, most)), draw(st.integers(1, most)))), (source,)
     kernel = draw(st.integers(1, min(3, shape[2]))), draw(st.integers(1, min(3, shape[3])))
     window = Window(kernel, draw(st.tuples(sides, sides)), draw(st.tuples(*[st.integers(0, 1)] * 4)))
     if kind == "pool":

@@ -45,7 +45,7 @@ from accelsim.errors import WorkloadError
 from accelsim.workload.ensemble import ensemble
 from accelsim.workload.network_part import PartRecord, network_part
 from accelsim.workload.operand_data import OperandData, OperandStatistics
-from accelsim.workload.operators import Concat, MatMul, Normalisation, Pool, View
+from accelsim.workload.operators import Concat, MatMul, Normalisation, Pool, Upsample, View
 from accelsim.workload.pot.parameters import Index
 from accelsim.workload.pot.reshaping import plain_reason
 from accelsim.workload.pot_annotations import known_weights, stated_weights
@@ -221,7 +221,7 @@ def _keeps_zeros(layer: Layer) -> bool:
     operator = layer.operator
     if isinstance(operator, Pool | Normalisation):
         return operator.function in {"max", "local_response"}
-    return isinstance(operator, Concat | View)
+    return isinstance(operator, Concat | Upsample | View)
 
 
 def _stored_output(layer: Layer, network: LayerGraph) -> str:

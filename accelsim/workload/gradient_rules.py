@@ -16,7 +16,7 @@ from accelsim.workload.pot.reshaping import plain_reason, slice_layout
 if TYPE_CHECKING:
     from accelsim.workload.gradients import StepBuilder
     from accelsim.workload.graph import Layer
-    from accelsim.workload.operators import Normalisation, Shape
+    from accelsim.workload.operators import Normalisation, Shape, Upsample
 
 _FROM_OUTPUT = frozenset({"relu", "relu6", "clip", "sigmoid", "tanh", "hard_sigmoid"})
 """Activations whose derivative follows from their result."""
@@ -180,6 +180,14 @@ def of_pool(step: StepBuilder, layer: Layer, operator: Pool, gradient: str) -> N
     if operator.function == "max":
         made = step.gradient(f"{name}.place", Elementwise("select"), made, step.kept(source))
     step.pass_on(source, made)
+
+
+def of_upsample(step: StepBuilder, layer: Layer, operator: Upsample, gradient: str) -> None:
+    """The sum over the copies of each pixel."""
+    source = layer.inputs[0]
+    if step.learns(source):
+        copies = Pool("average", Window(operator.scale, operator.scale))
+        step.pass_on(source, step.gradient(f"{layer.name}.data_gradient", copies, gradient))
 
 
 def of_normalisation(step: StepBuilder, layer: Layer, operator: Normalisation, gradient: str) -> None:

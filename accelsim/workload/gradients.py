@@ -25,6 +25,7 @@ from accelsim.workload.operators import (
     Pool,
     Shape,
     Softmax,
+    Upsample,
     View,
     Window,
 )
@@ -205,6 +206,8 @@ class StepBuilder:
             rules.of_elementwise(self, layer, operator, gradient)
         elif isinstance(operator, Concat):
             rules.of_concat(self, layer, gradient)
+        elif isinstance(operator, Upsample):
+            rules.of_upsample(self, layer, operator, gradient)
         elif isinstance(operator, View):
             shape = self.shapes[layer.inputs[0]]
             self.pass_on(layer.inputs[0], self.expanded(f"{layer.name}.data_gradient", gradient, shape))

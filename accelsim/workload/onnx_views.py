@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from accelsim.workload.onnx_translation import attributes
-from accelsim.workload.operators import Elementwise, Pool
+from accelsim.workload.operators import Elementwise, Pool, Upsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,14 +94,20 @@ def _tile(translation: Translation, node: onnx.NodeProto) -> None:
 
 
 def _resize(translation: Translation, node: onnx.NodeProto) -> None:
-    """Nearest neighbour by whole factors: copies, or where it shrinks a part of the elements."""
+    """Nearest neighbour by whole factors: pixels repeated, or where it shrinks a part of the elements.
+
+    How coordinates are rounded decides which neighbour is taken, not how many are read and written.
+    """
     mode = attributes(node).get("mode", "nearest")
     if mode != "nearest":
         raise translation.model.error(f"interpolation {mode!r} is not supported, only 'nearest' is", node)
     source = translation.feature_map(node.input[0], node)
-    if math.prod(translation.output_shape(node)) <= math.prod(translation.shapes[source]):
+    old, new = translation.shapes[source], translation.output_shape(node)
+    if math.prod(new) <= math.prod(old):
         _rearrange(translation, node)
-    else:
+    elif len(old) == 4 and old[:2] == new[:2] and not (new[2] % old[2] or new[3] % old[3]):
+        translation.add(node, Upsample((new[2] // old[2], new[3] // old[3])), [source])
+    else:  # other axes, such as those of a sequence
         _add_copies(translation, node, source, each_element=True)
 
 

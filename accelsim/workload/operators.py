@@ -327,6 +327,31 @@ class Softmax:
 
 
 @dataclass(frozen=True)
+class Upsample:
+    """Repeats each pixel `scale` times, rows before columns: the nearest neighbour where a map grows by whole factors.
+
+    Nothing is computed, but every element of the larger map is written.
+    """
+
+    scale: tuple[int, int] = (2, 2)
+    op: ClassVar[str] = "upsample"
+
+    def __post_init__(self) -> None:
+        _require(min(self.scale) >= 1, f"scale {self.scale} has a side below 1")
+
+    def output_shape(self, inputs: tuple[Shape, ...]) -> Shape:
+        """Shape ``(N, C, H * scale, W * scale)``."""
+        _require(len(inputs) == 1, f"takes 1 input, has {len(inputs)}")
+        _require(len(inputs[0]) == 4, f"takes an input (N, C, H, W), has {inputs[0]}")
+        batch, channels, height, width = inputs[0]
+        return (batch, channels, height * self.scale[0], width * self.scale[1])
+
+    def vector_operations(self, inputs: tuple[Shape, ...]) -> int:  # noqa: ARG002 - whatever is copied
+        """None: a copy occupies lanes, and computes nothing."""
+        return 0
+
+
+@dataclass(frozen=True)
 class View:
     """Another way to index the same data (reshape, flatten, transpose, slice, split, shuffle): addresses, no work."""
 
@@ -347,10 +372,11 @@ class View:
         return self.shape
 
 
-Operator = Conv | Gemm | MatMul | Pool | Elementwise | Concat | Activation | Normalisation | Softmax | View
+Operator = Conv | Gemm | MatMul | Pool | Elementwise | Concat | Activation | Normalisation | Softmax | Upsample | View
 MatrixOperator = Conv | Gemm | MatMul
 OPERATORS: dict[str, type[Operator]] = {
-    kind.op: kind for kind in (Conv, Gemm, MatMul, Pool, Elementwise, Concat, Activation, Normalisation, Softmax, View)
+    kind.op: kind
+    for kind in (Conv, Gemm, MatMul, Pool, Elementwise, Concat, Activation, Normalisation, Softmax, Upsample, View)
 }
 
 

@@ -18,6 +18,7 @@ from accelsim.workload.operators import (
     Operator,
     Pool,
     Softmax,
+    Upsample,
     View,
     Window,
 )
@@ -193,6 +194,17 @@ class SoftmaxRecord(LayerRecord):
         return Softmax()
 
 
+class UpsampleRecord(LayerRecord):
+    """A repetition of pixels; `scale` is one number for both directions, or rows and columns."""
+
+    op: Literal["upsample"]
+    scale: Pair = (2, 2)
+
+    def operator(self) -> Operator:
+        """The repetition."""
+        return Upsample(self.scale)
+
+
 class ViewRecord(LayerRecord):
     """Another way to index a feature map."""
 
@@ -214,6 +226,7 @@ RECORDS: dict[str, type[LayerRecord]] = {
     "activation": ActivationRecord,
     "normalisation": NormalisationRecord,
     "softmax": SoftmaxRecord,
+    "upsample": UpsampleRecord,
     "view": ViewRecord,
 }
 """Record of each operator, by its short name."""
@@ -268,5 +281,6 @@ _FIELDS: dict[type[Operator], Callable[[Any], dict[str, Any]]] = {
     Activation: lambda operator: {"function": operator.function},
     Normalisation: lambda operator: {"function": operator.function},
     Concat: lambda operator: {"axis": operator.axis},
+    Upsample: lambda operator: {"scale": _short(operator.scale)},
     View: lambda operator: {"shape": list(operator.shape)},
 }

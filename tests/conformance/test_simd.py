@@ -22,7 +22,8 @@ from accelsim.hardware.pe_array.simd_product import BlockedProduct
 from accelsim.mapping.cached_network import CachedStage, PlacedPart
 from accelsim.mapping.footprint import pixel_grid
 from accelsim.pipeline import simulate
-from accelsim.workload.operators import Conv, Window
+from accelsim.workload.graph import Tensor, chain
+from accelsim.workload.operators import Conv, Upsample, Window
 
 LINE = 32
 
@@ -280,6 +281,19 @@ def test_everything_is_read_once_where_all_fits() -> None:
     elements += sum(tensor.elements for layer in graph.layers if (tensor := graph.weight_tensor(layer)))
     assert result.totals.dram_read_bytes >= elements
     assert result.totals.dram_write_bytes == 0
+
+
+def test_repeated_pixels_stream_past_once() -> None:
+    """A map of 4 KiB that grows to 16, through caches which hold neither."""
+    graph = chain("up", Tensor("x", (1, 16, 16, 16)), [("large", Upsample())])
+    caches = CORES["caches"] | {"l2": CORES["caches"]["l2"] | {"capacity_kib": 2}}
+    for loops in ("blocked", "row_streaming"):
+        entry = ArrayUnderTest("simd", CORES | {"caches": caches, "loops": loops}, {}, changes=PLAIN)
+        (layer,) = simulate(machine_with(entry), graph).layer_results
+        assert layer.mapping["loops"] == "stream"
+        assert layer.mapping["caches"]["l1"]["writes"] == 4 * 4096 // LINE
+        assert layer.dram_read_bytes >= 4096
+        assert layer.compute_cycles >= 4 * 4096 / 4  # lanes
 
 
 def test_faster_rows_are_never_slower() -> None:

@@ -22,6 +22,7 @@ from accelsim.workload.operators import (
     Pool,
     Shape,
     Softmax,
+    Upsample,
     View,
     Window,
 )
@@ -55,6 +56,7 @@ def operators(draw: st.DrawFn, shape: Shape) -> Operator:
         groups = draw(st.sampled_from([1, shape[1]]))
         window = draw(windows(*shape[2:]))
         kinds.append(Conv(groups * draw(sizes), window, groups, draw(st.booleans())))
+        kinds.append(Upsample(draw(st.tuples(st.integers(1, 2), st.integers(1, 2)))))
         kinds.append(Pool(draw(st.sampled_from(Pool.functions)), draw(st.none() | st.just(window))))
     return draw(st.sampled_from(kinds))
 

@@ -20,7 +20,7 @@ from accelsim.workload.zoo.radixnet import radixnet
 from accelsim.workload.zoo.resnet import resnet, resnet164_cifar, resnet_cifar
 from accelsim.workload.zoo.tpu import tpu_cnn0, tpu_cnn1, tpu_lstm0, tpu_lstm1, tpu_mlp0, tpu_mlp1
 from accelsim.workload.zoo.vgg import binarynet, vgg, vgg19_cifar
-from accelsim.workload.zoo.yolo import yolov2, yolov2_tiny
+from accelsim.workload.zoo.yolo import yolov2, yolov2_tiny, yolov3, yolov3_tiny
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,8 @@ NETWORKS: dict[str, Callable[[], LayerGraph]] = {
     "efficientnet_b0": efficientnet_b0,
     "yolov2": yolov2,
     "yolov2_tiny": yolov2_tiny,
+    "yolov3": yolov3,
+    "yolov3_tiny": yolov3_tiny,
     "msdnet": msdnet,
     "msdnet_cifar": msdnet_cifar,
     "ranet": ranet,

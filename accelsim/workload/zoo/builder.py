@@ -15,6 +15,7 @@ from accelsim.workload.operators import (
     Pool,
     Shape,
     Softmax,
+    Upsample,
     View,
     Window,
 )
@@ -100,6 +101,10 @@ class NetworkBuilder:
     def concat(self, name: str, *sources: str) -> str:
         """Join feature maps along their channels."""
         return self.add(name, Concat(1), *sources)
+
+    def upsample(self, name: str, source: str, factor: int = 2) -> str:
+        """Repeat each pixel along rows and columns."""
+        return self.add(name, Upsample((factor, factor)), source)
 
     def softmax(self, name: str, source: str) -> str:
         """Add a softmax."""

@@ -27,6 +27,7 @@ from accelsim.workload.operators import (
     MatMul,
     Operator,
     Pool,
+    Upsample,
     View,
     Window,
 )
@@ -158,6 +159,30 @@ def test_copy_takes_the_lanes_of_the_vector_unit() -> None:
     (layer,) = simulate(machine(), graph).layer_results
     assert layer.compute_cycles == 2 * 256 / 4
     assert (layer.dram_read_bytes, layer.dram_write_bytes) == (256, 512)
+
+
+def test_repeated_pixels_are_read_once_and_written_each() -> None:
+    graph = network(Layer("large", Upsample((2, 3)), ("x",)))
+    (layer,) = simulate(machine(), graph).layer_results
+    assert (layer.dram_read_bytes, layer.dram_write_bytes) == (256, 6 * 256)
+    assert layer.compute_cycles == 6 * 256 / 4
+    assert layer.energy_by_component["vector_unit"] == 0  # a copy computes nothing
+    assert layer.stalls.keys() <= {"ifmap_fetch", "ofmap_drain"}
+
+
+def test_repeated_pixels_are_joined_where_they_lie() -> None:
+    graph = network(
+        Layer("a", Conv(2, Window((1, 1)), bias=False), ("small",)),
+        Layer("large", Upsample(), ("a",)),
+        Layer("joined", Concat(), ("large", "x")),
+        Layer("c", Conv(4, Window((1, 1))), ("joined",)),
+        inputs=(X, Tensor("small", (1, 8, 4, 4))),
+    )
+    layers = {layer.name: layer for layer in simulate(machine(keep_on_chip=False), graph).layer_results}
+    assert layers["joined"].total_cycles == 0
+    assert layers["large"].dram_read_bytes == 2 * 16
+    assert layers["large"].dram_write_bytes == 2 * 64
+    assert layers["c"].dram_read_bytes == (2 + 4) * 64 + 4 * (2 + 4)
 
 
 def test_two_inputs_are_both_read() -> None:

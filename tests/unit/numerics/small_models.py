@@ -115,6 +115,27 @@ def joined() -> onnx.ModelProto:
     return model(nodes, constants)
 
 
+def upsampled() -> onnx.ModelProto:
+    """A narrow map, repeated and joined with a larger one, as in a detector."""
+    nodes = [
+        node("Conv", ["image", "w1"], "c1", pads=[1, 1, 1, 1]),
+        node("LeakyRelu", ["c1"], "r1", alpha=0.1),
+        node("MaxPool", ["r1"], "p1", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", ["p1", "w2"], "c2"),
+        node("LeakyRelu", ["c2"], "r2", alpha=0.1),
+        node("Resize", ["r2", "", "scales"], "large", coordinate_transformation_mode="asymmetric"),
+        node("Concat", ["large", "r1"], "joined", axis=1),
+        node("Conv", ["joined", "w3"], "c3"),
+        node("Relu", ["c3"], "r3"),
+        node("GlobalAveragePool", ["r3"], "mean"),
+        node("Flatten", ["mean"], "flat"),
+        node("Gemm", ["flat", "w4"], "scores", transB=1),
+    ]
+    constants = {"w1": weights(1, 6, CHANNELS, 3, 3), "w2": weights(2, 4, 6, 1, 1), "w3": weights(3, 8, 10, 3, 3),
+                 "w4": weights(4, CLASSES, 8), "scales": np.array([1, 1, 2, 2], np.float32)}  # fmt: skip
+    return model(nodes, constants)
+
+
 def gated() -> onnx.ModelProto:
     """A decision in between that is no float, an exporter's constants as nodes, and a second output."""
     nodes = [
@@ -150,7 +171,7 @@ def wide() -> onnx.ModelProto:
 
 
 MODELS = {"plain": plain, "matmul": matmul, "flattened": flattened, "stored_as_integers": stored_as_integers,
-          "joined": joined, "gated": gated}  # fmt: skip
+          "joined": joined, "upsampled": upsampled, "gated": gated}  # fmt: skip
 
 
 def images(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:

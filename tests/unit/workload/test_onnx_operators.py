@@ -7,8 +7,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx_models import FLOAT, ints, node, save, weight
 
+from accelsim.errors import WorkloadError
 from accelsim.workload.onnx_import import import_onnx
-from accelsim.workload.operators import Conv, Gemm, Pool, Window
+from accelsim.workload.operators import Conv, Gemm, Pool, Upsample, Window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -237,16 +238,14 @@ def test_constant_that_widens_a_feature_map_is_fetched_like_one(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("op", "argument", "shape"),
     [
-        ("Resize", "sizes", (1, 4, 18, 33)),
         ("Tile", "repeats", (1, 4, 18, 33)),
         ("Expand", "shape", (1, 4, 18, 33)),
     ],
 )
 def test_copies_are_one_write_for_each_element(tmp_path: Path, op: str, argument: str, shape: tuple[int, ...]) -> None:
-    values = {"sizes": shape, "repeats": (1, 1, 2, 3), "shape": shape}[argument]
+    values = {"repeats": (1, 1, 2, 3), "shape": shape}[argument]
     start = {"x": (1, 4, 1, 1)} if op == "Expand" else IMAGE
-    inputs = ["x", "", "", argument] if op == "Resize" else ["x", argument]
-    nodes = [node(op, inputs, ["big"]), node("MaxPool", ["big"], ["y"], kernel_shape=[1, 1])]
+    nodes = [node(op, ["x", argument], ["big"]), node("MaxPool", ["big"], ["y"], kernel_shape=[1, 1])]
     graph = load(tmp_path, nodes, start, [ints(argument, *values)])
     assert ops(graph) == ["view", "elementwise", "view", "pool"]
     assert graph.outputs[0].shape == shape
@@ -262,6 +261,72 @@ def test_expansion_before_arithmetic_is_left_to_broadcasting(tmp_path: Path) -> 
         node("Mul", ["x", "e"], ["y"]),
     ]
     assert ops(load(tmp_path, nodes, IMAGE, [ints("shape", 1, 4, 9, 11)])) == ["pool", "elementwise"]
+
+
+@pytest.mark.parametrize(
+    ("opset", "op", "inputs", "given"),
+    [
+        (7, "Upsample", [], {"scales": [1.0, 1.0, 2.0, 3.0], "mode": "nearest"}),
+        (9, "Upsample", ["scales"], {"mode": "nearest"}),
+        (10, "Resize", ["scales"], {}),
+        (17, "Resize", ["", "scales"], {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}),
+        (17, "Resize", ["", "", "sizes"], {}),
+    ],
+)
+def test_nearest_neighbour_by_whole_factors_repeats_pixels(
+    tmp_path: Path, opset: int, op: str, inputs: list[str], given: dict[str, Any]
+) -> None:
+    nodes = [node(op, ["x", *inputs], ["big"], **given), node("Relu", ["big"], ["y"])]
+    scales = numpy_helper.from_array(np.array([1, 1, 2, 3], np.float32), "scales")
+    graph = load(tmp_path, nodes, IMAGE, [scales, ints("sizes", 1, 4, 18, 33)], opset=opset)
+    assert ops(graph) == ["upsample", "activation"]
+    assert graph.layers[0].operator == Upsample((2, 3))
+    assert [tensor.name for tensor in graph.inputs] == ["x"]
+    assert graph.outputs[0].shape == (1, 4, 18, 33)
+    assert graph.with_batch(3).outputs[0].shape == (3, 4, 18, 33)
+
+
+def test_sizes_that_an_exporter_computes_from_the_shape_repeat_pixels(tmp_path: Path) -> None:
+    nodes = [
+        node("Shape", ["x"], ["shape"]),
+        node("Slice", ["shape", "zero", "two"], ["kept"]),
+        node("Slice", ["shape", "two", "four"], ["old"]),
+        node("Mul", ["old", "two"], ["new"]),
+        node("Concat", ["kept", "new"], ["sizes"], axis=0),
+        node("Resize", ["x", "", "", "sizes"], ["y"]),
+    ]
+    graph = load(tmp_path, nodes, IMAGE, [ints("zero", 0), ints("two", 2), ints("four", 4)])
+    assert [layer.operator for layer in graph.layers] == [Upsample((2, 2))]
+
+
+def test_quantised_map_is_repeated_as_it_is_stored(tmp_path: Path) -> None:
+    """As quantisers of ONNX Runtime write it: the wider map is stored in eight bits, too."""
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["xq"]),
+        node("DequantizeLinear", ["xq", "s", "z"], ["xd"]),
+        node("Resize", ["xd", "", "", "sizes"], ["big"]),
+        node("QuantizeLinear", ["big", "s", "z"], ["bq"]),
+        node("DequantizeLinear", ["bq", "s", "z"], ["bd"]),
+        node("Relu", ["bd"], ["y"]),
+    ]
+    stored = [weight("s"), numpy_helper.from_array(np.zeros((), np.int8), "z"), ints("sizes", 1, 4, 18, 22)]
+    graph = load(tmp_path, nodes, IMAGE, stored)
+    assert ops(graph) == ["upsample", "activation"]
+    assert (graph.inputs[0].bits, graph.layers[0].output_bits) == (8, 8)
+
+
+def test_longer_sequences_are_one_write_for_each_element(tmp_path: Path) -> None:
+    """Without rows and columns there are no pixels to repeat."""
+    resize = node("Resize", ["x", "", "", "sizes"], ["y"])
+    graph = load(tmp_path, [resize], {"x": (1, 4, 11)}, [ints("sizes", 1, 4, 22)])
+    assert ops(graph) == ["view", "elementwise", "view"]
+    assert graph.outputs[0].shape == (1, 4, 22)
+
+
+def test_nearest_neighbour_by_other_factors_is_refused(tmp_path: Path) -> None:
+    resize = node("Resize", ["x", "", "", "sizes"], ["y"], name="up")
+    with pytest.raises(WorkloadError, match=r"does not go into .* a whole number of times"):
+        load(tmp_path, [resize], IMAGE, [ints("sizes", 1, 4, 12, 22)])
 
 
 def test_shrinking_to_the_nearest_neighbour_is_a_view(tmp_path: Path) -> None:

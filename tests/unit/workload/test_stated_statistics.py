@@ -23,3 +23,13 @@ def test_statistics_hold_of_the_parts_and_of_what_was_pooled(tmp_path: Path) -> 
     assert density["inception_3b.concat"] == density["inception_3b.5x5.relu"] == 0.4
     assert density["inception_5b.pool_proj.relu"] == 1.0, "nothing is stated of what the average reads"
     assert density["conv1"] == 1.0, "before its activation a map has no zeros"
+
+
+def test_repeated_pixels_have_the_zeros_of_what_was_repeated(tmp_path: Path) -> None:
+    path = tmp_path / "w.yaml"
+    path.write_text(
+        "accelsim_workload: 1\nnetwork: yolov3_tiny\nstatistics: {layers: {conv10: {ifmap: {density: 0.3}}}}\n"
+    )
+    graph = load_workload(path)
+    joined = ("head2.route", "head2.upsample", "head2.narrow.leaky_relu", "conv5.leaky_relu")
+    assert {graph.annotations.of_tensor(name).density for name in joined} == {0.3}

@@ -23,6 +23,7 @@ from accelsim.workload.operators import (
     Normalisation,
     Pool,
     Softmax,
+    Upsample,
     Window,
 )
 from accelsim.workload.pot_annotations import stated_weights
@@ -265,6 +266,15 @@ def test_branches_and_joins_have_gradients() -> None:
     made = {layer.name: layer for layer in step.graph.layers}
     assert set(made["a.gradient"].inputs) >= {"b.data_gradient", "c.data_gradient"}
     assert len(made["a.gradient"].inputs) == 3
+
+
+def test_gradients_of_repeated_pixels_are_summed_over_the_copies() -> None:
+    steps = [("first", Conv(4, SAME)), ("large", Upsample((2, 3))), ("second", Conv(2, SAME))]
+    step = training_step(chain("up", Tensor("image", (2, 3, 6, 5)), steps), SGD)
+    made = next(layer for layer in step.graph.layers if layer.name == "large.data_gradient")
+    assert step.graph.tensors["large.data_gradient"].shape == (2, 4, 6, 5)
+    assert step.graph.vector_operations(made) == 2 * 4 * 12 * 15
+    assert made.inputs == ("second.data_gradient",)
 
 
 @pytest.mark.parametrize(

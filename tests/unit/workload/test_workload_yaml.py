@@ -20,6 +20,7 @@ from accelsim.workload.operators import (
     Gemm,
     Normalisation,
     Pool,
+    Upsample,
     Window,
 )
 from accelsim.workload.yaml_io import dump_yaml, parse_workload
@@ -45,6 +46,8 @@ layers:
   - {name: c1, op: conv, inputs: [image], out_channels: 8, kernel: [3, 5], stride: 2, padding: [1, 2]}
   - {name: r1, op: activation}
   - {name: join, op: concat, inputs: [r1, mask], output: joined, output_bits: 4}
+  - {name: u, op: upsample, scale: [1, 2]}
+  - {name: u2, op: upsample}
   - {name: p, op: pool, function: max, kernel: 3, stride: [2, 2], padding: [0, 0, 1, 1], ceil_mode: true}
   - {name: g, op: pool, function: average}
   - {name: fc, op: gemm, out_features: 10, bias: false, weight: shared, weight_bits: 2}
@@ -57,7 +60,9 @@ layers:
             Layer("c1", Conv(8, window), ("image",)),
             Layer("r1", Activation("relu"), ("c1",)),
             Layer("join", Concat(1), ("r1", "mask"), output="joined", output_bits=4),
-            Layer("p", Pool("max", Window((3, 3), (2, 2), (0, 0, 1, 1)), ceil_mode=True), ("joined",)),
+            Layer("u", Upsample((1, 2)), ("joined",)),
+            Layer("u2", Upsample((2, 2)), ("u",)),
+            Layer("p", Pool("max", Window((3, 3), (2, 2), (0, 0, 1, 1)), ceil_mode=True), ("u2",)),
             Layer("g", Pool("average"), ("p",)),
             Layer("fc", Gemm(10, bias=False), ("g",), weight="shared", weight_bits=2),
         ),

@@ -9,6 +9,8 @@
   (1.70 M), as vgg19_cifar (20.04 M parameters, 7.97e8 operations).
 - yolov2: 50,962,889 trainable parameters (YAD2K's Keras model), a yolov2.weights of 203,934,260 bytes, 62.94e9
   operations at 608 x 608 and 5.41e9 for the tiny one at 416 x 416 (the authors' page).
+- yolov3: a yolov3.weights of 248,007,048 bytes and a yolov3-tiny.weights of 35,434,956, 65.86e9 and 5.56e9 operations
+  at 416 x 416 (the authors' page); layers 36, 61 and 8 joined as in yolov3.cfg and yolov3-tiny.cfg.
 """
 
 from __future__ import annotations
@@ -121,6 +123,37 @@ def test_tiny_yolov2_has_the_published_operations(networks: dict[str, LayerGraph
     assert graph.outputs[0].shape == (1, 425, 13, 13)
 
 
+@pytest.mark.parametrize(
+    ("name", "file_bytes", "giga_operations", "convolutions", "shortcuts", "sides"),
+    [("yolov3", 248_007_048, 65.86, 75, 23, [13, 26, 52]), ("yolov3_tiny", 35_434_956, 5.56, 13, 0, [13, 26])],
+)
+def test_yolov3_has_the_released_weights_and_operations(
+    name: str, file_bytes: int, giga_operations: float, convolutions: int, shortcuts: int, sides: list[int],
+    networks: dict[str, LayerGraph],
+) -> None:  # fmt: skip
+    graph = networks[name]
+    normalised = sum(graph.parameters(layer) // 2 for layer in graph.layers if layer.op == "normalisation")
+    assert 4 * (graph.total_parameters + 2 * normalised) + 20 == file_bytes  # running mean and variance, header
+    assert round(2 * graph.total_macs / 1e9, 2) == giga_operations
+    kinds = [layer.op for layer in graph.layers]
+    assert (kinds.count("conv"), kinds.count("elementwise")) == (convolutions, shortcuts)
+    assert kinds.count("upsample") == kinds.count("concat") == len(sides) - 1
+    assert [tensor.shape for tensor in graph.outputs] == [(1, 255, side, side) for side in sides]
+
+
+def test_yolov3_joins_maps_of_the_backbone_as_darknet_does(networks: dict[str, LayerGraph]) -> None:
+    graph, tiny = networks["yolov3"], networks["yolov3_tiny"]
+    by_name = {layer.name: layer for layer in (*graph.layers, *tiny.layers)}
+    assert by_name["head2.route"].inputs[1] == "conv5.leaky_relu"  # layer 8 of yolov3-tiny.cfg, before its pool
+    assert tiny.tensors["head2.route"].shape == (1, 384, 26, 26)
+    assert tiny.tensors["pool6"].shape == (1, 512, 13, 13)  # stride 1, a row and a column of padding
+    routes = [layer for layer in graph.layers if layer.op == "concat"]
+    assert [graph.tensors[layer.output].shape for layer in routes] == [(1, 768, 26, 26), (1, 384, 52, 52)]
+    assert [layer.inputs[1] for layer in routes] == ["stage4.7.add", "stage3.7.add"]  # layers 61 and 36 of yolov3.cfg
+    narrowed = [graph.producers(graph.producers(layer)[0])[0] for layer in routes]
+    assert [layer.name for layer in narrowed] == ["head2.narrow.leaky_relu", "head3.narrow.leaky_relu"]
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_scales_with_the_batch(name: str, networks: dict[str, LayerGraph]) -> None:
     graph = networks[name]
@@ -137,7 +170,7 @@ def test_every_network_scales_with_the_batch(name: str, networks: dict[str, Laye
 def test_every_network_has_one_input_and_one_output(name: str, networks: dict[str, LayerGraph]) -> None:
     one_input = name != "tpu_lstm0"  # one step of a recurrent network, which takes its states as well
     assert (len(networks[name].inputs) == 1) == one_input
-    several = name.startswith(("msdnet", "ranet"))  # an output for each exit
+    several = name.startswith(("msdnet", "ranet", "yolov3"))  # an output for each exit, or scale
     assert len(networks[name].outputs) == 1 or not one_input or several
 
 
@@ -156,6 +189,7 @@ def test_depthwise_layers_are_grouped_by_channel(networks: dict[str, LayerGraph]
         ("SqueezeNet-1.1", "squeezenet1_1"),
         ("EfficientNet-B0", "efficientnet_b0"),
         ("YOLOv2-tiny", "yolov2_tiny"),
+        ("YOLOv3-tiny", "yolov3_tiny"),
         ("VGG19-CIFAR", "vgg19_cifar"),
         *ALIASES.items(),
     ],
