@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.report.time_figures import latency_ps, layer_times_ps
-from accelsim.report.trace_kernel import FRACTION, NAME, NUMBER, deal, write_events
+from accelsim.report.time_figures import latency_ps, layer_times_ps, phases_of_components
+from accelsim.report.trace_kernel import NAME, NUMBER, TIME, deal, write_events
 from accelsim.units import PS_PER_US, bandwidth_gb_per_s
 
 if TYPE_CHECKING:
@@ -110,40 +110,25 @@ def _layer_track(result: RunResult) -> list[str]:
 
 
 def _component_tracks(profile: Profile) -> Iterator[str | Iterator[memoryview]]:
+    """One track per component, or several where its phases overlap; events have the names of their layers."""
     names = [json.dumps(name) for name in profile.layers]
     tid = _LAYER_TID
-    for component, label in enumerate(profile.components):
-        phases = profile.phases[profile.phases["component"] == component]
-        lane_of = lanes(phases["start_ps"], phases["end_ps"])
+    for label, phases in zip(profile.components, phases_of_components(profile), strict=True):
+        start, end = (np.ascontiguousarray(phases[key]) for key in ("start_ps", "end_ps"))
+        lane_of = lanes(start, end)
         first = tid + 1
         for lane in range(int(lane_of.max(initial=0)) + 1):
             tid = first + lane
             yield from _track(tid, label if lane == 0 else f"{label} #{lane + 1}")
-        start = np.divmod(phases["start_ps"], PS_PER_US)
-        length = np.divmod(phases["end_ps"] - phases["start_ps"], PS_PER_US)
         if len(phases):
-            layer = phases["layer"]
-            columns = (first + lane_of, layer, *start, *length, layer, phases["step"], phases["bytes"])
-            yield write_events(_phase_pieces(label), _PHASE_FIELDS, columns, names)
+            columns = (first + lane_of, phases["layer"], start, end - start, phases["step"], phases["bytes"])
+            yield write_events(_PHASE_PIECES, _PHASE_FIELDS, columns, names)
 
 
-_PHASE_FIELDS = (NUMBER, NAME, NUMBER, FRACTION, NUMBER, FRACTION, NAME, NUMBER, NUMBER)
-
-
-def _phase_pieces(label: str) -> tuple[str, ...]:
-    """What stands around the fields of a phase."""
-    return (
-        f'{{"ph":"X","pid":{_PID},"tid":',
-        ',"name":',
-        f',"cat":{json.dumps(label)},"ts":',
-        ".",
-        ',"dur":',
-        ".",
-        ',"args":{"layer":',
-        ',"step":',
-        ',"bytes":',
-        "}}",
-    )
+_PHASE_FIELDS = (NUMBER, NAME, TIME, TIME, NUMBER, NUMBER)
+_PHASE_PIECES = (
+    f'{{"ph":"X","pid":{_PID},"tid":', ',"name":', ',"ts":', ',"dur":', ',"args":{"step":', ',"bytes":', "}}",
+)  # fmt: skip
 
 
 def _counter(name: str, time_ps: int, args: str) -> str:
@@ -164,9 +149,11 @@ def _bandwidth_counter(profile: Profile, end_ps: int) -> Iterator[str]:
 
 
 def _occupancy_counters(profile: Profile) -> Iterator[Iterator[memoryview]]:
+    """Bytes held by each buffer; a counter keeps its value until the next event, so only other values are written."""
     for buffer, changes in profile.buffer_occupancy.items():
         if len(changes):
+            sizes = changes["bytes"]
+            changed = changes[np.concatenate([[True], sizes[1:] != sizes[:-1]])]
             name = json.dumps(f"{buffer} buffer (bytes)")
-            pieces = (f'{{"ph":"C","pid":{_PID},"name":{name},"ts":', ".", ',"args":{"bytes":', "}}")
-            columns = (*np.divmod(changes["time_ps"], PS_PER_US), changes["bytes"])
-            yield write_events(pieces, (NUMBER, FRACTION, NUMBER), columns)
+            pieces = (f'{{"ph":"C","pid":{_PID},"name":{name},"ts":', ',"args":{"bytes":', "}}")
+            yield write_events(pieces, (TIME, NUMBER), (changed["time_ps"], changed["bytes"]))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HERE = Path(__file__).parent
 _LONG_NAME = 30
 _TAIL = 14
-_MARKUP = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
+_MARKUP = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,9 @@ def _name(name: str) -> str:
 def script_safe_json(value: object) -> str:
     """Write JSON that nothing inside a script element can mistake for its end."""
     dumped = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return dumped.translate(_MARKUP)
+    for letter, code in _MARKUP.items():  # quicker than `str.translate`, which looks each letter up
+        dumped = dumped.replace(letter, code)
+    return dumped
 
 
 def plotly_script() -> str:

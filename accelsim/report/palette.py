@@ -51,7 +51,7 @@ def colour(key: str, known: dict[str, str], position: int) -> str:
 
 def faded(hex_colour: str, opacity: float) -> str:
     """Return the same colour with an opacity, as CSS writes it."""
-    red, green, blue = (int(hex_colour[start : start + 2], 16) for start in (1, 3, 5))
+    red, green, blue = bytes.fromhex(hex_colour[1:])
     return f"rgba({red},{green},{blue},{opacity:.2f})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 _PREFIXES = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
+_SMALLEST, _LARGEST = min(_PREFIXES), max(_PREFIXES)
 _PJ_EXPONENT = -12
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB")
 _KIB = 1024
@@ -35,9 +36,7 @@ def prefix_exponent(value: float, digits: int = 4) -> int:
     """Power of ten, a multiple of three, of the SI prefix that suits `value`; zero for zero."""
     if value == 0:
         return 0
-    rounded = abs(float(f"{value:.{digits - 1}e}"))
-    exponent = 3 * math.floor(math.floor(math.log10(rounded) + 1e-12) / 3)
-    return min(max(exponent, min(_PREFIXES)), max(_PREFIXES))
+    return min(max(_magnitude(value, digits) // 3 * 3, _SMALLEST), _LARGEST)
 
 
 def prefix(exponent: int) -> str:
@@ -49,8 +48,12 @@ def significant(value: float, digits: int = 4) -> str:
     """Write a number with `digits` significant digits, grouped, never in scientific notation."""
     if value == 0:
         return "0"
-    magnitude = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
-    return f"{value:,.{max(digits - 1 - magnitude, 0)}f}"
+    return f"{value:,.{max(digits - 1 - _magnitude(value, digits), 0)}f}"
+
+
+def _magnitude(value: float, digits: int) -> int:
+    """Power of ten of the first digit, after rounding."""
+    return int(f"{value:.{digits - 1}e}".partition("e")[2])
 
 
 def energy(energy_pj: float) -> str:

@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +117,7 @@ def _write(path: Path, content: str | Iterator[bytes | memoryview]) -> None:
 
 def layers_csv(result: RunResult) -> str:
     """Write one row per layer; nested figures become columns such as ``stalls.weight_fetch``, as in `RunResult`."""
-    rows = [dict(_flat(asdict(layer))) for layer in result.layer_results]
+    rows = [dict(_flat(vars(layer))) for layer in result.layer_results]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")

@@ -110,13 +110,19 @@ def layer_times_ps(result: RunResult) -> tuple[tuple[int, int], ...]:
     return tuple(times)
 
 
+def phases_of_components(profile: Profile) -> list[NDArray[np.void]]:
+    """Phases of each component, ordered by start."""
+    component = np.ascontiguousarray(profile.phases["component"])
+    return [profile.phases.compress(component == index) for index in range(len(profile.components))]
+
+
 def timeline(result: RunResult, profile: Profile) -> Timeline:
     """Turn phases into at most about `MAX_SEGMENTS` bars, merging neighbours of the same component and layer.
 
     Those nearest to one another are merged first. More bars remain only where there are that many layers; fewer where
     many gaps are equally long.
     """
-    by_component = [profile.phases[profile.phases["component"] == index] for index in range(len(profile.components))]
+    by_component = phases_of_components(profile)
     gap = _gap_to_merge(by_component, len(profile.phases) - MAX_SEGMENTS)
     return Timeline(
         components=profile.components,

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from accelsim.jit import kernel
+from accelsim.units import PS_PER_US, ceil_div
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-NUMBER, FRACTION, NAME = range(3)
-"""Kinds of fields: a whole number, the six digits behind a point, and a text by its number."""
+NUMBER, TIME, NAME = range(3)
+"""Kinds of fields: a whole number, picoseconds as microseconds with six decimals, and a text by its number."""
 
-_FRACTION_DIGITS = 6
-_MOST_DIGITS = 20
+_MOST_DIGITS = 21
+"""Of a number of 64 bits, or of a time, whose point counts as one."""
 _SEPARATOR = ",\n"
 _AT_ONCE = 1 << 12
 """Events written at one time: so few that their text stays in the caches."""
+_WORD = 8
+"""Bytes of a text that are written at once."""
+
+# Places and digits are unsigned in the kernels: at a signed index Numba looks whether it counts from the end, for each
+# byte. It takes an unsigned and a signed number for two floats, so the constants are unsigned, too.
+_U = cast("Callable[[int], int]", np.uint64)
+_ONE, _TEN, _WORD_STEP = _U(1), _U(10), _U(_WORD)
+_DECIMALS, _PS_PER_US = _U(6), _U(PS_PER_US)
+
+
+class _Texts(NamedTuple):
+    """Texts, each in whole words: the first word and the bytes of each."""
+
+    words: NDArray[np.uint64]
+    first: NDArray[np.uint64]
+    size: NDArray[np.uint64]
 
 
 def write_events(
@@ -33,7 +50,7 @@ def write_events(
     pieces
         Text before, between and behind the fields, in ASCII.
     kinds
-        Kind of each field: `NUMBER` or `FRACTION`, neither below zero, or `NAME`.
+        Kind of each field: `NUMBER` or `TIME`, neither below zero, or `NAME`.
     columns
         Values of each field.
     names
@@ -45,59 +62,79 @@ def write_events(
         Some of the events; the next ones are written over them.
     """
     number = len(columns[0])
-    texts, text_ends = _joined([*pieces[:-1], pieces[-1] + _SEPARATOR])
-    name_texts, name_ends = _joined(names)
-    widest = max((len(name) for name in names), default=0)
-    widths = {NUMBER: _MOST_DIGITS, FRACTION: _FRACTION_DIGITS, NAME: widest}
-    out = np.empty(min(number, _AT_ONCE) * (len(texts) + sum(widths[kind] for kind in kinds)), np.uint8)
+    around = _in_words([*pieces[:-1], pieces[-1] + _SEPARATOR])
+    named = _in_words(names)
+    widest = sum(len(piece) for piece in pieces) + len(_SEPARATOR)
+    widest += sum(max(map(len, names)) if kind == NAME else _MOST_DIGITS for kind in kinds)
+    out = np.empty(min(number, _AT_ONCE) * widest + _WORD, np.uint8)
     for begin in range(0, number, _AT_ONCE):
-        values = np.column_stack([np.asarray(column[begin : begin + _AT_ONCE], np.int64) for column in columns])
-        end = _write(values, np.array(kinds), texts, text_ends, name_texts, name_ends, out)
+        values = np.column_stack([np.asarray(column[begin : begin + _AT_ONCE], np.uint64) for column in columns])
+        end = _write(values, np.array(kinds), around, named, out)
         yield out[: end if begin + _AT_ONCE < number else end - len(_SEPARATOR)].data
 
 
-def _joined(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """The bytes of all texts, and where each of them ends, behind a zero."""
-    ends = np.cumsum([0, *(len(text) for text in texts)])
-    return np.frombuffer("".join(texts).encode("ascii"), np.uint8), ends
+def _in_words(texts: Sequence[str]) -> _Texts:
+    sizes = np.array([len(text) for text in texts], np.uint64)
+    padded = [text.encode("ascii").ljust(ceil_div(len(text), _WORD) * _WORD) for text in texts]
+    first = np.cumsum([0, *(len(text) // _WORD for text in padded)])
+    words = np.frombuffer(b"".join(padded), "<u8").astype(np.uint64)  # the kernel takes the lowest byte first
+    return _Texts(words, first.astype(np.uint64), sizes)
 
 
 @kernel
-def _copy(texts: NDArray[np.uint8], begin: int, end: int, out: NDArray[np.uint8], at: int) -> int:
-    for place in range(begin, end):
-        out[at + place - begin] = texts[place]
-    return at + end - begin
+def _copy(texts: _Texts, number: int, out: NDArray[np.uint8], at: int) -> int:
+    """Write one text word by word; what its last word has too much is written over by what follows."""
+    place = at
+    end: int = at + texts.size[number]
+    word = texts.first[number]
+    while place < end:
+        for byte in range(_WORD):
+            out[place + _U(byte)] = np.uint8(texts.words[word] >> _U(8 * byte))
+        place += _WORD_STEP
+        word += _ONE
+    return end
+
+
+@kernel
+def _write_digits(value: int, digits: int, out: NDArray[np.uint8], at: int) -> int:
+    end = at + digits
+    place = end
+    while place > at:
+        place -= _ONE
+        rest = value // _TEN
+        out[place] = ord("0") + np.uint8(value - rest * _TEN)
+        value = rest
+    return end
+
+
+@kernel
+def _write_number(value: int, out: NDArray[np.uint8], at: int) -> int:
+    digits, rest = _ONE, value // _TEN
+    while rest > 0:
+        digits, rest = digits + _ONE, rest // _TEN
+    return _write_digits(value, digits, out, at)
 
 
 @kernel
 def _write(
-    values: NDArray[np.int64],
-    kinds: NDArray[np.int64],
-    texts: NDArray[np.uint8],
-    text_ends: NDArray[np.int64],
-    names: NDArray[np.uint8],
-    name_ends: NDArray[np.int64],
-    out: NDArray[np.uint8],
+    values: NDArray[np.uint64], kinds: NDArray[np.int64], around: _Texts, names: _Texts, out: NDArray[np.uint8]
 ) -> int:
     """Write all events; the number of bytes written."""
-    at = 0
+    at = _U(0)
     for row in range(values.shape[0]):
         for field in range(values.shape[1]):
-            at = _copy(texts, text_ends[field], text_ends[field + 1], out, at)
+            at = _copy(around, field, out, at)
             value = values[row, field]
             if kinds[field] == NAME:
-                at = _copy(names, name_ends[value], name_ends[value + 1], out, at)
-                continue
-            digits = _FRACTION_DIGITS
-            if kinds[field] == NUMBER:
-                digits, rest = 1, value // 10
-                while rest > 0:
-                    digits, rest = digits + 1, rest // 10
-            for place in range(digits - 1, -1, -1):
-                out[at + place] = ord("0") + value % 10
-                value //= 10
-            at += digits
-        at = _copy(texts, text_ends[-2], text_ends[-1], out, at)
+                at = _copy(names, value, out, at)
+            elif kinds[field] == NUMBER:
+                at = _write_number(value, out, at)
+            else:
+                whole = value // _PS_PER_US
+                at = _write_number(whole, out, at)
+                out[at] = ord(".")
+                at = _write_digits(value - whole * _PS_PER_US, _DECIMALS, out, at + _ONE)
+        at = _copy(around, values.shape[1], out, at)
     return at
 
 

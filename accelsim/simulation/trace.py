@@ -49,7 +49,9 @@ class Trace:
 
     def phases(self, layer_of_stage: list[int]) -> NDArray[np.void]:
         """All phases as `PHASE_DTYPE`, ordered by start, with stages renamed to layers."""
-        phases = np.concatenate([self.recorded, np.array(self._phases, dtype=PHASE_DTYPE)])
+        added = np.array(self._phases, dtype=PHASE_DTYPE)
+        noted = np.concatenate([self.recorded, added]) if len(added) else self.recorded
+        phases = noted.take(np.lexsort((noted["component"], noted["start_ps"])))  # for records quicker than an index
         if len(phases):
             phases["layer"] = np.array(layer_of_stage)[phases["layer"]]
-        return phases[np.lexsort((phases["component"], phases["start_ps"]))]
+        return phases

@@ -14,7 +14,8 @@ from sample_run import CAPACITIES, COMPONENTS, make_run
 
 from accelsim.report import trace_kernel
 from accelsim.report.chrome_trace import chrome_trace, lanes
-from accelsim.report.trace_kernel import FRACTION, NAME, NUMBER, write_events
+from accelsim.report.trace_kernel import NAME, NUMBER, TIME, write_events
+from accelsim.result import OCCUPANCY_DTYPE
 
 if TYPE_CHECKING:
     from accelsim.result import RunResult
@@ -74,14 +75,21 @@ def test_events_of_a_track_come_in_order_and_nest(events: list[Event]) -> None:
 def test_every_phase_is_there_to_the_picosecond(run: RunResult, events: list[Event]) -> None:
     assert run.profile is not None
     found = sorted(
-        (track - 1, event["args"]["step"], round(event["ts"] * 1e6), round(event["dur"] * 1e6), event["args"]["bytes"])
+        (
+            track - 1,
+            event["name"],
+            event["args"]["step"],
+            round(event["ts"] * 1e6),
+            round(event["dur"] * 1e6),
+            event["args"]["bytes"],
+        )
         for track, listed in _tracks(events).items()
         for event in listed
         if track > 0
     )
     expected = sorted(
-        (component, step, start, end - start, size)
-        for component, _, step, start, end, size in run.profile.phases.tolist()
+        (component, run.profile.layers[layer], step, start, end - start, size)
+        for component, layer, step, start, end, size in run.profile.phases.tolist()
     )
     assert found == expected
 
@@ -108,6 +116,17 @@ def test_counters_carry_bandwidth_and_occupancy(run: RunResult, events: list[Eve
     assert rates[-1]["args"] == {"read": 0, "write": 0}
 
 
+def test_counters_have_every_change_of_a_buffer_once(run: RunResult) -> None:
+    assert run.profile is not None
+    sizes = [(0, 4), (3, 4), (7, 0), (2_000_000, 0), (2_000_001, 9), (5_000_000, 4), (5_000_001, 4)]
+    occupancy = {"ifmap": np.array(sizes, OCCUPANCY_DTYPE)}
+    held = replace(run, profile=replace(run.profile, buffer_occupancy=occupancy))
+    events = json.loads(chrome_trace(held))["traceEvents"]
+    counter = [event for event in events if event["name"] == "ifmap buffer (bytes)"]
+    found = [(round(event["ts"] * 1e6), event["args"]["bytes"]) for event in counter]
+    assert found == [(0, 4), (7, 0), (2_000_001, 9), (5_000_000, 4)]
+
+
 def test_phases_that_overlap_get_lanes_of_their_own(run: RunResult) -> None:
     assert run.profile is not None
     phases = run.profile.phases.copy()
@@ -131,14 +150,18 @@ def test_lanes_never_overlap(rows: list[tuple[int, int]]) -> None:
         free[lane] = last
 
 
-@given(st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 999_999), st.integers(0, 2)), max_size=5))
+@given(st.lists(st.tuples(st.integers(0, 2**62), st.integers(0, 2**62), st.integers(0, 2)), max_size=5))
 def test_events_are_written_as_python_formats_them(rows: list[tuple[int, int, int]]) -> None:
-    names = ['"a"', '"layer4.0"', '""']
+    names = ['"a"', '"layer4.0.conv12"', '""']
     columns = [np.array([row[field] for row in rows], np.int64) for field in range(3)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trace_kernel, "_AT_ONCE", 2)
-        written = b"".join(map(bytes, write_events(["{", ".", ":", "}"], [NUMBER, FRACTION, NAME], columns, names)))
-    wanted = [f"{{{whole}.{rest:06d}:{names[name]}}}" for whole, rest, name in rows]
+        events = write_events(["{", ', "longer": ', "", "}"], [NUMBER, TIME, NAME], columns, names)
+        written = b"".join(map(bytes, events))
+    wanted = [
+        f'{{{number}, "longer": {time // 1_000_000}.{time % 1_000_000:06d}{names[name]}}}'
+        for number, time, name in rows
+    ]
     assert written.decode() == ",\n".join(wanted)
 
 
