@@ -161,6 +161,38 @@ def test_cutting_the_run_changes_nothing(config: DramConfig, transfers: list[Tra
     assert len(done) == len(transfers)
 
 
+@settings(max_examples=80, deadline=None)
+@given(config=configs(), transfers=TRANSFERS, depth=st.integers(1, 4))
+def test_channels_that_go_ahead_change_nothing(config: DramConfig, transfers: list[Transfer], depth: int) -> None:
+    # Where commands are logged, all channels go from cycle to cycle together.
+    together, ahead = (Dram(config, keep_commands=keep) for keep in (True, False))
+
+    known = [completions_of_a_queue(dram, transfers, depth) for dram in (together, ahead)]
+
+    assert known[0] == known[1]
+    for before, after in zip(together.counters(), ahead.counters(), strict=True):
+        assert np.array_equal(before, after)
+    assert np.array_equal(together.channel_counters(), ahead.channel_counters())
+    assert np.array_equal(together.read_latencies(), ahead.read_latencies())
+    assert np.array_equal(together.traffic().read_bytes, ahead.traffic().read_bytes)
+
+
+def completions_of_a_queue(dram: Dram, transfers: list[Transfer], depth: int) -> list[tuple[int, int]]:
+    """Offer some transfers, and another one each time that one is complete."""
+    waiting = list(enumerate(transfers))
+    done: list[tuple[int, int]] = []
+    known: list[tuple[int, int]] = []
+    now = 0
+    while len(done) < len(transfers):
+        while waiting and len(transfers) - len(waiting) - len(done) < depth:
+            number, transfer = waiting.pop(0)
+            dram.submit(number, transfer.stream, transfer.is_write, addresses(transfer, dram), now)
+        known += dram.advance(min((time for _, time in set(known) - set(done)), default=lo.NEVER))
+        now = min(time for _, time in set(known) - set(done))
+        done += [each for each in known if each[1] == now]
+    return known
+
+
 def whole_completions(config: DramConfig, transfers: list[Transfer]) -> list[tuple[int, int]]:
     dram = Dram(config)
     submit_all(dram, transfers)

@@ -9,7 +9,8 @@ import numpy as np
 
 from accelsim.hardware.dram import layout as lo
 from accelsim.hardware.dram.activity import ActivitySeries, DramActivity
-from accelsim.hardware.dram.kernel import offer, run
+from accelsim.hardware.dram.kernel import run
+from accelsim.hardware.dram.offers import offer
 from accelsim.hardware.dram.tables import DramSpec, build_memory, resolve
 from accelsim.units import PS_PER_S, ceil_div
 
@@ -120,11 +121,11 @@ class Dram:
 
     def prepare(self) -> None:
         """Compile the kernels, or load them from the cache, so that what follows takes only the time of simulating."""
-        nothing = np.zeros(0, np.int64)
-        one = np.zeros(1, np.int64)
         memory = self._memory
+        nothing, never = np.zeros(0, np.int64), np.zeros(1, np.int64)
         offer(
-            memory.config, memory.decoder, memory.channel, memory.offers, memory.ring, nothing, one, 0, 0, one
+            memory.config, memory.decoder, memory.channel, memory.offers, memory.ring, memory.transfer.copy(),
+            memory.stats.copy(), nothing, never, 0, 0, never,
         )  # fmt: skip
         self._run(0, stop=False, drain=False)
 
@@ -164,21 +165,21 @@ class Dram:
             message = f"transfer {transfer} at {at_ps} ps, but cycle {self._simulated} is next"
             raise ValueError(message)
         self._reserve(stream, addresses.size)
-        slot = self._take_slot(transfer, addresses.size)
+        slot = self._take_slot(transfer)
         memory = self._memory
         offer(
-            memory.config, memory.decoder, memory.channel, memory.offers, memory.ring,
+            memory.config, memory.decoder, memory.channel, memory.offers, memory.ring, memory.transfer, memory.stats,
             np.ascontiguousarray(addresses, np.int64), start, stream, slot, np.atleast_1d(is_write).astype(np.int64),
         )  # fmt: skip
 
     def advance(self, until_ps: int) -> list[tuple[int, int]]:
-        """Simulate the cycles that begin before `until_ps`, or fewer: stop after one in which a transfer completes.
+        """Simulate the cycles that begin before `until_ps`, or fewer: none from which on a transfer is complete.
 
         Returns
         -------
         list of (transfer, completion_ps)
-            A read completes when its last data has arrived, which may lie beyond the simulated cycles; a write when its
-            last burst has been accepted into the write queue.
+            In the order in which their completions were known. A read completes when its last data has arrived, which
+            may lie beyond the simulated cycles; a write when its last burst has been accepted into the write queue.
         """
         self._run(ceil_div(until_ps, self.clock_ps), stop=True, drain=False)
         return self._collect()
@@ -277,16 +278,16 @@ class Dram:
 
     def _run(self, until: int, *, stop: bool, drain: bool) -> None:
         memory = self._memory
-        while (
-            ended := run(
-                memory.config, memory.rules, memory.points, memory.channel, memory.rank, memory.bank, memory.entry,
-                memory.ready, memory.waiting, memory.offers, memory.ring, memory.transfer, memory.stats, memory.log,
-                until, int(stop), int(drain),
-            )
+        while run(
+            memory.config, memory.rules, memory.points, memory.channel, memory.rank, memory.bank, memory.entry,
+            memory.ready, memory.waiting, memory.offers, memory.ring, memory.transfer, memory.stats, memory.log,
+            until, int(stop), int(drain),
         ) == lo.LOG_FULL:  # fmt: skip
             self._flush_log()
-        if ended != lo.COMPLETED:  # after a completion the cycles up to the next busy one are still open to requests
-            self._simulated = max(self._simulated, min(until, int(memory.channel[:, lo.CH_NEXT].min())))
+        done = memory.transfer[: memory.stats[lo.G_DONE], lo.T_LIST_DONE]
+        if stop and done.size:
+            until = min(until, int(memory.transfer[done, lo.T_END].min()))
+        self._simulated = max(self._simulated, min(until, int(memory.channel[:, lo.CH_NEXT].min())))
 
     def _flush_log(self) -> None:
         logged = int(self._memory.stats[lo.G_LOGGED])
@@ -305,7 +306,7 @@ class Dram:
         times = (memory.transfer[slots, lo.T_END] * self.clock_ps).tolist()
         return [(self._names[slot], time) for slot, time in zip(slots, times, strict=True)]
 
-    def _take_slot(self, transfer: int, bursts: int) -> int:
+    def _take_slot(self, transfer: int) -> int:
         memory = self._memory
         if not self._free_slots:
             size = len(self._names)
@@ -314,8 +315,6 @@ class Dram:
             self._free_slots = list(range(2 * size - 1, size - 1, -1))
         slot = self._free_slots.pop()
         self._names[slot] = transfer
-        memory.transfer[slot, lo.T_REMAINING] = bursts
-        memory.transfer[slot, lo.T_END] = 0
         return slot
 
     def _reserve(self, stream: int, bursts: int) -> None:

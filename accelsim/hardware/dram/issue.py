@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.hardware.dram import layout as lo
+from accelsim.hardware.dram.transfers import finish_part
 from accelsim.jit import lean_kernel
 
 if TYPE_CHECKING:
@@ -119,17 +120,6 @@ def widen_bins(stats: Words, cycle: int) -> None:
             for i in range(lo.TRAFFIC_BINS // 2, lo.TRAFFIC_BINS):
                 stats[first + i] = 0
         stats[lo.G_BIN_BITS] += 1
-
-
-@lean_kernel
-def finish_part(transfer: Words, stats: Words, slot: int, cycle: int) -> None:
-    """One burst of a transfer is done at `cycle`."""
-    transfer[slot, lo.T_END] = max(transfer[slot, lo.T_END], cycle)
-    remaining = transfer[slot, lo.T_REMAINING] - 1
-    transfer[slot, lo.T_REMAINING] = remaining
-    if remaining == 0:
-        transfer[stats[lo.G_DONE], lo.T_LIST_DONE] = slot
-        stats[lo.G_DONE] += 1
 
 
 @lean_kernel
@@ -289,7 +279,8 @@ def serve(
     stats[lo.G_TRAFFIC + is_write * lo.TRAFFIC_BINS + (cycle >> stats[lo.G_BIN_BITS])] += 1
     if not is_write:
         count_latency(channel, stats, c, end - entry[e, lo.E_ARRIVE])
-        finish_part(transfer, stats, entry[e, lo.E_TRANSFER], end)
+        transfer[entry[e, lo.E_TRANSFER], lo.T_QUEUED] -= 1
+        finish_part(transfer, stats, entry[e, lo.E_TRANSFER], end, cycle * config[lo.CF_CHANNELS] + c)
     rank[r, lo.RK_WAITING] -= 1
     free = channel[c, lo.CH_FREE]
     entry[c * config[lo.CF_ENTRIES] + free, lo.E_LIST_FREE] = e

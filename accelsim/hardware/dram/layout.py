@@ -31,8 +31,8 @@ WINDOW_SLOTS = 8
 MAX_WINDOWS = 2
 """Windowed constraints that a standard may have."""
 
-# What the kernel returns.
-REACHED, COMPLETED, LOG_FULL, DRAINED = range(4)
+# Why the kernel returns.
+REACHED, LOG_FULL, DRAINED = range(3)
 
 # config: N_CONFIG values, then two per operating point
 (
@@ -182,11 +182,21 @@ E_ARRIVE, E_BURST, E_BANK, E_ROW, E_TRANSFER, E_WRITE, E_NEXT, E_PREV, E_COUNTED
 O_BURST, O_BANK, O_ROW, O_TRANSFER, O_EARLIEST, N_OFFER = range(6)
 RG_FIRST, RG_COUNT, N_RING = range(3)
 
-# State of a transfer, one row each.
-T_REMAINING, T_END, T_LIST_DONE, N_TRANSFER = range(4)
+# State of a transfer, one row each: a cache line.
+(
+    T_REMAINING,  # bursts not done
+    T_QUEUED,  # reads accepted and not yet served
+    T_WRITES,  # whether some of its bursts are written
+    T_END,  # when the bursts that are done were done
+    T_FOUND,  # when the last of them was found done, and by which channel: cycle * channels + channel
+    T_PLACE,  # its place in the list of open transfers
+    T_LIST_OPEN,
+    T_LIST_DONE,
+    N_TRANSFER,
+) = range(9)
 
 # Counters and histograms of the whole memory.
-G_DONE, G_LOGGED, G_BIN_BITS, G_LATENCIES = range(4)
+G_DONE, G_OPEN, G_OPEN_WRITES, G_LOGGED, G_BIN_BITS, G_LATENCIES = range(6)
 # A time bin has 2 ** G_BIN_BITS cycles.
 G_TRAFFIC = G_LATENCIES + LATENCY_BINS
 """Read bursts by time bin, then write bursts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -252,12 +253,22 @@ def _compile_constraints(spec: DramSpec, following: frozenset[str]) -> tuple[lo.
                 bound = COMMANDS.index(before) * 4 + level, COMMANDS.index(after)
                 key = (*bound, constraint.window, int(constraint.sibling), number)
                 latencies[key] = tuple(map(max, latency, latencies.get(key, latency)))
-    rows = sorted((*key[:-1], 0, *latency) for key, latency in latencies.items())
+    rows = sorted((*key[:-1], 0, *latency) for key, latency in latencies.items() if not _is_implied(key, latencies))
     table = np.array(rows, np.int64)
     windowed = table[:, 1 + lo.R_WINDOW] > 1
     table[windowed, 1 + lo.R_SLOT] = np.arange(windowed.sum())
     first = np.searchsorted(table[:, 0], np.arange(4 * lo.N_COMMANDS + 1))
     return first, np.ascontiguousarray(table[:, 1:])
+
+
+def _is_implied(key: tuple[int, ...], latencies: dict[tuple[int, ...], tuple[int, ...]]) -> bool:
+    """Whether a rule for a wider level than a rule's own keeps the same command back for as long at least."""
+    before, *rest = key
+    for wider in range(before - before % len(LEVELS), before):
+        found = latencies.get((wider, *rest))
+        if found is not None and all(map(operator.ge, found, latencies[key])):
+            return True
+    return False
 
 
 def _compile_points(spec: DramSpec) -> tuple[lo.Words, lo.Words]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.kernel import place_burst, run
+from accelsim.hardware.dram.kernel import run
+from accelsim.hardware.dram.offers import place_burst
+from accelsim.hardware.dram.transfers import open_transfer
 from accelsim.jit import inner_kernel
 from accelsim.simulation.compiled import layout as la
 from accelsim.simulation.compiled.queue import push
@@ -69,8 +71,7 @@ def _offer(g: Words, m: Words, memory: MemoryArrays, index: int) -> None:
     start = -(-m[row + la.TR_BEGIN_PS] // m[la.WD_CLOCK_PS])
     if code >= memory.config[lo.CF_STREAMS]:
         _widen_rings(memory, code + 1)
-    memory.transfer[index, lo.T_REMAINING] = m[row + la.TR_BURSTS]
-    memory.transfer[index, lo.T_END] = 0
+    open_transfer(memory.transfer, memory.stats, index, m[row + la.TR_BURSTS], drains)
     last = -1
     for run_row in range(m[row + la.TR_RUN], m[row + la.TR_RUN_END], la.N_RUN):
         for outer in range(g[run_row + la.RN_OUTER]):
