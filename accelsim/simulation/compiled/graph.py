@@ -46,21 +46,27 @@ class StageGraph:
         self._stages: dict[int, tuple[int, StageTiles]] = {}
         self._known: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self._words = np.zeros(_FIRST_WORDS, np.int64)
-        self._size = 1  # nothing lies at place 0
+        self._laid = 1  # nothing lies at place 0
+        self._size = 1
+        self._to_lay: list[NDArray[np.int64]] = []
 
     @property
     def words(self) -> Words:
         """The graph, with room behind it."""
+        if self._size > len(self._words):
+            grown = np.empty(max(self._size, 2 * len(self._words)), np.int64)
+            grown[: self._laid] = self._words[: self._laid]
+            self._words = grown
+        for rows in self._to_lay:
+            self._words[self._laid : self._laid + rows.size] = rows.reshape(-1)
+            self._laid += rows.size
+        self._to_lay.clear()
         return self._words
 
     def _append(self, rows: NDArray[np.int64]) -> int:
-        """Append words or rows of them; returns the place of the first."""
+        """Append words or rows of them, which lie there from the next look at `words` on; returns the place."""
         first, self._size = self._size, self._size + rows.size
-        if self._size > len(self._words):
-            grown = np.zeros(2 * self._size, np.int64)
-            grown[:first] = self._words[:first]
-            self._words = grown
-        self._words[first : self._size] = rows.reshape(-1)
+        self._to_lay.append(rows)
         return first
 
     def rows_of(self, stages: Sequence[StageTiles]) -> Words:
