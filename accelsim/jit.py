@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -15,6 +17,26 @@ if TYPE_CHECKING:
 
 _njit = cast("Callable[..., Any]", numba.njit)  # its types know no _nrt
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
+_LINEAR_ALGEBRA = "scipy.linalg.cython_blas"
+
+
+def _load_array_functions() -> None:
+    """Load what every kernel needs of Numba without SciPy, which takes a fifth of a second where it is installed.
+
+    Numba looks for SciPy's linear algebra as it loads its array functions, and once more for each kernel that uses it.
+    No kernel here does, and those of others in this process still find it.
+    """
+    if _LINEAR_ALGEBRA in sys.modules:
+        return
+    hidden = cast("dict[str, ModuleType | None]", sys.modules)
+    hidden[_LINEAR_ALGEBRA] = None  # to an import it is missing
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del hidden[_LINEAR_ALGEBRA]
+
+
+_load_array_functions()
 
 
 def kernel(function: _Function) -> _Function:
