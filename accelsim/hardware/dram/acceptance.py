@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.hardware.dram import layout as lo
-from accelsim.hardware.dram.issue import count_latency, filter_slot, note_waiting
+from accelsim.hardware.dram.bank_queues import filter_slot, note_waiting
+from accelsim.hardware.dram.counts import count_latency
 from accelsim.hardware.dram.transfers import finish_part
 from accelsim.jit import lean_kernel
 
@@ -156,7 +157,9 @@ def next_acceptance(
         if ring[i, lo.RG_COUNT]:
             at = ring[i, lo.RG_FIRST]
             time = max(cycle + 1, offers[i, at, lo.O_EARLIEST])
-            if time < soonest and way_in(config, channel, bank, entry, offers, c, i, at):
+            is_write = offers[i, at, lo.O_TRANSFER] & 1
+            has_room = channel[c, lo.CH_READS + is_write] < config[lo.CF_READ_SIZE + is_write]
+            if time < soonest and (has_room or way_in(config, channel, bank, entry, offers, c, i, at)):
                 soonest = time
                 if time == cycle + 1:
                     break

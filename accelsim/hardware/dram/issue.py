@@ -1,21 +1,18 @@
-"""Kernels that issue a DRAM command: the constraints it starts, the state it changes, what is counted."""
+"""Kernels that issue a DRAM command: the constraints it starts and the state it changes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from accelsim.hardware.dram import layout as lo
+from accelsim.hardware.dram.bank_queues import note_waiting, sort_queues, take_out, unlink
+from accelsim.hardware.dram.counts import count_latency, count_outcome, log_command, widen_bins
+from accelsim.hardware.dram.rank_states import begin_active, change_rank, close_bank, precharge_all
 from accelsim.hardware.dram.transfers import finish_part
 from accelsim.jit import lean_kernel
 
 if TYPE_CHECKING:
     from accelsim.hardware.dram.layout import Words
-
-
-@lean_kernel
-def filter_slot(burst: int) -> int:
-    """Column of a burst in the channel's filter of queued writes."""
-    return lo.CH_FILTER + ((burst ^ (burst >> 8) ^ (burst >> 17)) & (lo.FILTER_SLOTS - 1))
 
 
 @lean_kernel
@@ -72,131 +69,6 @@ def start_constraints(
 
 
 @lean_kernel
-def note_waiting(bank: Words, entry: Words, waiting: Words, b: int, is_write: int) -> None:
-    """Note which requests of a queue want the next command of a bank."""
-    queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
-    kind = lo.N_KINDS * is_write
-    activate = access = precharge = lo.NEVER
-    head = bank[b, queue + lo.Q_HEAD]
-    if head >= 0:
-        if bank[b, lo.BK_ROW] < 0:
-            activate = entry[head, lo.E_ARRIVE]
-        else:
-            hit = bank[b, queue + lo.Q_HIT]
-            other = bank[b, queue + lo.Q_OTHER]
-            if hit >= 0:
-                access = entry[hit, lo.E_ARRIVE]
-            if other >= 0 and bank[b, lo.BK_OPENER] < 0:
-                precharge = entry[other, lo.E_ARRIVE]
-    waiting[kind + lo.W_ACTIVATE, b] = activate
-    waiting[kind + lo.W_ACCESS, b] = access
-    waiting[kind + lo.W_PRECHARGE, b] = precharge
-
-
-@lean_kernel
-def log_command(
-    config: Words, stats: Words, log: Words, cycle: int, command: int, c: int, r: int, b: int, row: int
-) -> None:
-    """Append to the command log, if one is kept; ranks are logged within their channel, banks within their rank."""
-    if config[lo.CF_LOG]:
-        at = stats[lo.G_LOGGED]
-        log[at, lo.L_CYCLE] = cycle
-        log[at, lo.L_COMMAND] = command
-        log[at, lo.L_CHANNEL] = c
-        log[at, lo.L_RANK] = r - c * config[lo.CF_RANKS]
-        log[at, lo.L_BANK] = b - r * config[lo.CF_BANKS] if b >= 0 else -1
-        log[at, lo.L_ROW] = row
-        stats[lo.G_LOGGED] = at + 1
-
-
-@lean_kernel
-def widen_bins(stats: Words, cycle: int) -> None:
-    """Join the time bins in pairs until `cycle` lies in one of them."""
-    while cycle >> stats[lo.G_BIN_BITS] >= lo.TRAFFIC_BINS:
-        for side in range(2):
-            first = lo.G_TRAFFIC + side * lo.TRAFFIC_BINS
-            for i in range(lo.TRAFFIC_BINS // 2):
-                stats[first + i] = stats[first + 2 * i] + stats[first + 2 * i + 1]
-            for i in range(lo.TRAFFIC_BINS // 2, lo.TRAFFIC_BINS):
-                stats[first + i] = 0
-        stats[lo.G_BIN_BITS] += 1
-
-
-@lean_kernel
-def count_latency(channel: Words, stats: Words, c: int, latency: int) -> None:
-    """Add a read to the latency statistics."""
-    stats[lo.G_LATENCIES + min(latency, lo.LATENCY_BINS - 1)] += 1
-    channel[c, lo.CH_LATENCY_SUM] += latency
-    channel[c, lo.CH_LATENCY_COUNT] += 1
-    channel[c, lo.CH_LATENCY_MAX] = max(channel[c, lo.CH_LATENCY_MAX], latency)
-
-
-@lean_kernel
-def unlink(config: Words, channel: Words, bank: Words, entry: Words, c: int, e: int) -> None:
-    """Take an entry out of its queue."""
-    is_write = entry[e, lo.E_WRITE]
-    b = entry[e, lo.E_BANK]
-    queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
-    before = entry[e, lo.E_PREV]
-    after = entry[e, lo.E_NEXT]
-    if before >= 0:
-        entry[before, lo.E_NEXT] = after
-    else:
-        bank[b, queue + lo.Q_HEAD] = after
-    if after >= 0:
-        entry[after, lo.E_PREV] = before
-    else:
-        bank[b, queue + lo.Q_TAIL] = before
-    channel[c, lo.CH_READS + is_write] -= 1
-    if is_write:
-        channel[c, filter_slot(entry[e, lo.E_BURST])] -= 1
-    if before < 0 and after < 0:
-        first = c * config[lo.CF_RANKS] * config[lo.CF_BANKS]
-        last = channel[c, lo.CH_PENDING + is_write] - 1
-        place = bank[b, queue + lo.Q_PLACE]
-        moved = bank[first + last, lo.BK_LIST + is_write]
-        bank[first + place, lo.BK_LIST + is_write] = moved
-        bank[moved, queue + lo.Q_PLACE] = place
-        channel[c, lo.CH_PENDING + is_write] = last
-
-
-@lean_kernel
-def sort_queues(bank: Words, entry: Words, b: int, row: int) -> None:
-    """After a row was opened: find the oldest request for it and the oldest for another row, in both queues."""
-    for is_write in range(2):
-        queue = lo.BK_QUEUE + lo.N_QUEUE * is_write
-        hit = -1
-        other = -1
-        e = bank[b, queue + lo.Q_HEAD]
-        while e >= 0 and (hit < 0 or other < 0):
-            if entry[e, lo.E_ROW] == row:
-                if hit < 0:
-                    hit = e
-            elif other < 0:
-                other = e
-            e = entry[e, lo.E_NEXT]
-        bank[b, queue + lo.Q_HIT] = hit
-        bank[b, queue + lo.Q_OTHER] = other
-
-
-@lean_kernel
-def close_bank(rank: Words, bank: Words, r: int, b: int, cycle: int) -> None:
-    """A bank is precharged; the rank stays active until `cycle` at least."""
-    bank[b, lo.BK_ROW] = -1
-    rank[r, lo.RK_OPEN] -= 1
-    rank[r, lo.RK_ACTIVE_TO] = max(rank[r, lo.RK_ACTIVE_TO], cycle)
-
-
-@lean_kernel
-def begin_active(rank: Words, r: int, cycle: int) -> None:
-    """The rank becomes active at `cycle`, or stays so."""
-    if rank[r, lo.RK_OPEN] == 0 and cycle > rank[r, lo.RK_ACTIVE_TO]:
-        rank[r, lo.RK_ACTIVE_SUM] += rank[r, lo.RK_ACTIVE_TO] - rank[r, lo.RK_ACTIVE_FROM]
-        rank[r, lo.RK_ACTIVE_FROM] = cycle
-        rank[r, lo.RK_ACTIVE_TO] = cycle
-
-
-@lean_kernel
 def open_row(
     config: Words, points: Words, channel: Words, rank: Words, bank: Words, entry: Words, cycle: int, c: int, e: int
 ) -> int:
@@ -223,27 +95,6 @@ def open_row(
     bank[b, lo.BK_PLACE] = place
     channel[c, lo.CH_OPENED] = place + 1
     return int(points[at, lo.P_POINT])
-
-
-@lean_kernel
-def take_out(config: Words, channel: Words, bank: Words, entry: Words, c: int, e: int) -> None:
-    """Take a request that is being served out of its queue or out of the list of opened ones."""
-    b = entry[e, lo.E_BANK]
-    if bank[b, lo.BK_OPENER] == e:
-        first = c * config[lo.CF_RANKS] * config[lo.CF_BANKS]
-        bank[b, lo.BK_OPENER] = -1
-        last = channel[c, lo.CH_OPENED] - 1
-        moved = bank[first + last, lo.BK_LIST_OPENED]
-        place = bank[b, lo.BK_PLACE]
-        bank[first + place, lo.BK_LIST_OPENED] = moved
-        bank[moved, lo.BK_PLACE] = place
-        channel[c, lo.CH_OPENED] = last
-    else:
-        following = entry[e, lo.E_NEXT]
-        while following >= 0 and entry[following, lo.E_ROW] != entry[e, lo.E_ROW]:
-            following = entry[following, lo.E_NEXT]
-        bank[b, lo.BK_QUEUE + lo.N_QUEUE * entry[e, lo.E_WRITE] + lo.Q_HIT] = following
-        unlink(config, channel, bank, entry, c, e)
 
 
 @lean_kernel
@@ -286,56 +137,6 @@ def serve(
     entry[c * config[lo.CF_ENTRIES] + free, lo.E_LIST_FREE] = e
     channel[c, lo.CH_FREE] = free + 1
     return command
-
-
-@lean_kernel
-def change_rank(config: Words, channel: Words, rank: Words, cycle: int, c: int, r: int, command: int) -> None:
-    """State of a rank after a refresh, or when it enters or leaves power-down."""
-    if command == lo.REF or command == lo.REFB:
-        begin_active(rank, r, cycle)
-        until = cycle + config[lo.CF_REFRESH_CYCLES + command - lo.REF]
-        rank[r, lo.RK_ACTIVE_TO] = max(rank[r, lo.RK_ACTIVE_TO], until)
-        rank[r, lo.RK_REFRESH_WAITS] -= 1
-        channel[c, lo.CH_REFRESH_WAITS] -= 1
-        if command == lo.REFB:
-            rank[r, lo.RK_REFRESH_BANK] = (rank[r, lo.RK_REFRESH_BANK] + 1) % config[lo.CF_BANKS]
-    elif command == lo.PDE:
-        rank[r, lo.RK_DOWN] = 2 if rank[r, lo.RK_OPEN] > 0 else 1
-        rank[r, lo.RK_DOWN_FROM] = cycle
-    else:
-        total = lo.RK_ACTIVE_DOWN_SUM if rank[r, lo.RK_DOWN] == 2 else lo.RK_DOWN_SUM
-        rank[r, total] += cycle - rank[r, lo.RK_DOWN_FROM]
-        rank[r, lo.RK_DOWN] = 0
-
-
-@lean_kernel
-def precharge_all(config: Words, rank: Words, bank: Words, cycle: int, r: int) -> int:
-    """Close all banks of a rank; return the operating point among the open rows that takes longest."""
-    slowest = -1
-    longest = -1
-    for b in range(r * config[lo.CF_BANKS], (r + 1) * config[lo.CF_BANKS]):
-        if bank[b, lo.BK_ROW] >= 0:
-            close_bank(rank, bank, r, b, cycle)
-            point = bank[b, lo.BK_POINT]
-            if config[lo.CF_ROW_ACTIVE + config[lo.CF_POINTS] + point] > longest:
-                longest = config[lo.CF_ROW_ACTIVE + config[lo.CF_POINTS] + point]
-                slowest = point
-    return int(slowest)
-
-
-@lean_kernel
-def count_outcome(channel: Words, bank: Words, entry: Words, c: int, b: int, e: int, command: int) -> None:
-    """Count a request as hit, miss or conflict by its first command."""
-    if entry[e, lo.E_COUNTED]:
-        return
-    entry[e, lo.E_COUNTED] = 1
-    kind = 0
-    if command == lo.ACT:
-        kind = 1
-    elif command == lo.PRE:
-        kind = 2
-    channel[c, lo.CH_HITS + kind] += 1
-    bank[b, lo.BK_HITS + kind] += 1
 
 
 @lean_kernel

@@ -6,10 +6,10 @@ from dram_command_checker import check_commands
 
 from accelsim.config.dram import DramConfig
 from accelsim.hardware.dram import layout as lo
+from accelsim.hardware.dram.candidate import allowed_at
 from accelsim.hardware.dram.constraints import COMMANDS, LEVELS, STANDARDS, Constraint, latency_cycles
 from accelsim.hardware.dram.issue import start_constraints
 from accelsim.hardware.dram.layout import Memory
-from accelsim.hardware.dram.schedule import allowed_at
 from accelsim.hardware.dram.tables import DramSpec, build_memory, resolve
 
 DEVICES = {
