@@ -127,10 +127,11 @@ def _table(done: ClaimsRun) -> str:
 def _claim(entry: Judged) -> str:
     """One claim, folded up: what was said, what came out, why."""
     claim = entry.claim
+    lies = f", {entry.side_words}" if entry.side_words else ""
     head = (
         f'<span class="chip" style="background:{COLOURS[entry.verdict]}">{text(entry.outcome_words)}</span> '
         f'<b>{text(claim.id)}</b> <span class="on">claimed {text(shown_claimed(claim))}, simulated '
-        f"{text(entry.simulated)}</span>"
+        f"{text(entry.simulated)}{lies}</span>"
     )
     parts = [f"<p>{text(claim.says)}</p>", _facts(claim)]
     if entry.why:

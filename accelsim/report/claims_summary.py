@@ -47,9 +47,10 @@ def claims_summary(done: ClaimsRun, width: int) -> RenderableType:
 
 
 def _explained(entry: Judged) -> list[RenderableType]:
+    words = ", ".join(part for part in (entry.side_words, printable(entry.claim.metric.name)) if part)
     lines: list[RenderableType] = [
         Text.assemble((entry.claim.id, "bold"), f": {printable(entry.claim.says)}", overflow="fold"),
-        Text.assemble("  ", (entry.verdict, _STYLES[entry.verdict]), f", {printable(entry.claim.metric.name)}"),
+        Text.assemble("  ", (entry.verdict, _STYLES[entry.verdict]), f", {words}"),
     ]
     lines += [Text(f"  {printable(sentence)}", overflow="fold") for sentence in entry.why]
     return [*lines, Text()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from accelsim import __version__
 from accelsim.report import quantities
 from accelsim.validation.reasons import reasons
-from accelsim.validation.verdict import VERDICTS, judge, ratio
+from accelsim.validation.verdict import VERDICTS, judge, ratio, side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +95,12 @@ class Judged:
     def outcome_words(self) -> str:
         """The verdict, or that the experiment failed."""
         return self.verdict if self.result.error is None else "failed"
+
+    @property
+    def side_words(self) -> str:
+        """Which side of the claim the figure lies on, where it is off and one side is better."""
+        lies = side(self.claim, self.result.value)
+        return "" if lies is None else f"{lies} than claimed"
 
     @property
     def simulated(self) -> str:

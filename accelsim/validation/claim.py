@@ -56,6 +56,7 @@ class MetricRecord(Record):
     unit: str = ""
     """``x`` for factors, ``%`` for shares, which are given as fractions of one, else the unit itself."""
     better: Literal["higher", "lower", "equal"]
+    """Whether a figure that is off is better or worse than claimed; no verdict depends on it."""
     neutral: float | None = None
     """The value that means no effect: 1 of a factor, 0 of a share that is saved."""
 

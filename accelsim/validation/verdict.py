@@ -36,6 +36,22 @@ def judge(claim: Claim, simulated: Value | None) -> Verdict:
     return "partly" if _share_of_effect(claim, simulated) >= (partly.same_direction or 1.0) else "not reproduced"
 
 
+def side(claim: Claim, simulated: Value | None) -> Literal["better", "worse"] | None:
+    """Which way a figure, or a whole range, lies outside of what counts as reproduced; None where no way is better.
+
+    It says what a figure that is off means, and never makes a verdict: one that is too good is no less off.
+    """
+    limits = accepted(claim)
+    if simulated is None or limits is None or claim.metric.better == "equal":
+        return None
+    low, high = limits
+    ends = simulated if isinstance(simulated, tuple) else (simulated, simulated)
+    above = high is not None and min(ends) > high
+    if not above and (low is None or max(ends) >= low):
+        return None
+    return "better" if above == (claim.metric.better == "higher") else "worse"
+
+
 def accepted(claim: Claim) -> Interval | None:
     """Interval that counts as reproduced, open where a bound is claimed; None where nothing is."""
     if claim.target is None or claim.tolerance is None:

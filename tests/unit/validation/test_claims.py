@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from accelsim.cli import run_command
 from accelsim.errors import ConfigError, InputError
 from accelsim.report.claims_figures import FARTHEST, band
 from accelsim.report.claims_page import render_claims
 from accelsim.report.claims_publication import ratios_svg
+from accelsim.report.claims_summary import claims_summary
 from accelsim.report.judged_claims import ClaimsRun, Judged, shown_claimed, shown_ratio, shown_value
 from accelsim.validation.aggregates import aggregate
 from accelsim.validation.bench import Bench
@@ -23,7 +27,7 @@ from accelsim.validation.claim_runs import claim_key, keep_result, known_result,
 from accelsim.validation.content import named_files
 from accelsim.validation.experiment import Breakdown, Outcome, Point
 from accelsim.validation.reasons import reasons
-from accelsim.validation.verdict import judge, ratio
+from accelsim.validation.verdict import judge, ratio, side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -325,6 +329,39 @@ def test_the_figure_marks_the_ratios_that_count_as_reproduced(
     outcome = Outcome(0.5, (Point("a", 0.5),), (), own)
     entry = Judged(claim, ClaimResult("made-speedup", reduced=False, key="k", outcome=outcome))
     assert band(entry) == pytest.approx(limits)
+
+
+@pytest.mark.parametrize(
+    ("better", "claimed", "simulated", "lies"),
+    [
+        ("higher", 2.0, 2.3, "better"),
+        ("higher", 2.0, 1.7, "worse"),
+        ("lower", 2.0, 2.3, "worse"),
+        ("lower", 2.0, 2.1, None),  # reproduced
+        ("equal", 2.0, 2.3, None),
+        ("higher", {"at_least": 4.0}, 3.0, "worse"),
+        ("lower", {"at_most": 4.0}, 5.0, "worse"),
+        ("higher", (2.0, 4.0), (5.0, 6.0), "better"),
+        ("higher", (2.0, 4.0), (1.0, 6.0), None),  # on both sides
+        ("higher", 2.0, None, None),
+    ],
+)
+def test_a_figure_that_is_off_is_better_or_worse_than_claimed(
+    tmp_path: Path, better: str, claimed: object, simulated: float | tuple[float, float] | None, lies: str | None
+) -> None:
+    metric = {"name": "n", "unit": "x", "better": better, "neutral": 1}
+    claim = claim_with(tmp_path, claimed=claimed, metric=metric, partly=None).claim
+    assert side(claim, simulated) == lies
+
+
+def test_the_terminal_and_the_page_say_which_way_a_figure_is_off(tmp_path: Path) -> None:
+    found = judged(tmp_path)
+    high = replace(found.result, outcome=Outcome(9.0, (Point("a", 9.0),), ()))
+    done = ClaimsRun((replace(found, result=high),), tmp_path, "accelsim claims", "2026-01-01", reduced=False)
+    assert "simulated 9.00x, better than claimed</span>" in render_claims(done)
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(claims_summary(done, 100))
+    assert "partly, better than claimed, speedup" in console.export_text()
 
 
 def test_why_names_the_breakdown_and_the_assumption_that_decides(tmp_path: Path) -> None:
