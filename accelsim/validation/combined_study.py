@@ -29,7 +29,7 @@ from accelsim.workload.loader import load_workload
 from accelsim.workload.network_file import load_network
 from accelsim.workload.onnx_build import build_onnx
 from accelsim.workload.pot.decompose import decompose_network
-from accelsim.workload.pot.files import save_pot_weights
+from accelsim.workload.pot.files import load_pot_weights, save_pot_weights
 from accelsim.workload.pot.sources import read_weights
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def accuracy_of(
 
 
 def _network_with_weights(techniques: Techniques, folder: Path) -> LayerGraph:
-    """The network whose accuracy is measured; the gated one with every layer, decomposed here where asked for."""
+    """The network whose accuracy is measured; the gated one with every layer, with the weights that ship."""
     if not techniques.skipping:
         return load_workload(f"{PLAIN}_pot" if techniques.pot else "resnet20_trained")
     model = folder / f"{GATED}.onnx"
@@ -109,7 +109,9 @@ def _network_with_weights(techniques: Techniques, folder: Path) -> LayerGraph:
     graph = load_workload(model)
     if not techniques.pot:
         return graph
-    save_pot_weights(_decomposed(model), folder / "pot.npz")
+    shipped = load_pot_weights(resource_folder("workloads") / "weights" / f"{GATED}_pot.npz")
+    names = [name for name in read_weights(model).arrays if not _is_gate(name)]
+    save_pot_weights(_renamed(shipped, names), folder / "pot.npz")
     document = {"accelsim_workload": 1, "network": str(model), "pot_weights": "pot.npz"}
     return annotate(document, folder / "gated_pot.yaml", graph)
 
@@ -117,8 +119,18 @@ def _network_with_weights(techniques: Techniques, folder: Path) -> LayerGraph:
 def _decomposed(model: Path) -> PotWeights:
     """Weights of a gated network as sparse powers of two; those of the gates, a few thousand, stay as they are."""
     found = read_weights(model)
-    arrays = {name: array for name, array in found.arrays.items() if not name.startswith("gates.")}
+    arrays = {name: array for name, array in found.arrays.items() if not _is_gate(name)}
     return decompose_network(arrays, network=found.network, where=model)
+
+
+def _is_gate(name: str) -> bool:
+    return name.startswith("gates.")
+
+
+def _renamed(weights: PotWeights, names: Sequence[str]) -> PotWeights:
+    """The same weights by the names that another form of the network has for its layers, in the same order."""
+    layers = (replace(layer, name=name) for layer, name in zip(weights.layers, names, strict=True))
+    return replace(weights, layers=tuple(layers))
 
 
 def decomposed_weights(gated: str, plain: str) -> PotWeights:
@@ -134,8 +146,7 @@ def decomposed_weights(gated: str, plain: str) -> PotWeights:
     weights = _decomposed(resource_folder("workloads") / "weights" / f"{gated}.npz")
     graph = load_workload(plain)
     names = [weight.name for layer in graph.layers if (weight := graph.weight_tensor(layer)) is not None]
-    layers = tuple(replace(layer, name=name) for layer, name in zip(weights.layers, names, strict=True))
-    return replace(weights, layers=layers)
+    return _renamed(weights, names)
 
 
 def decomposed_decisions(gated: str = GATED, data: Path | None = None) -> DecisionTrace:
