@@ -106,7 +106,7 @@ class NumberFormat:
 FP32, FP16 = NumberFormat("float", 32), NumberFormat("float", 16)
 INT16, INT8, INT4 = (NumberFormat("int", bits) for bits in (16, 8, 4))
 FORMATS = {entry.name: entry for entry in (FP32, FP16, INT16, INT8, INT4)}
-"""The formats that have a name on the command line."""
+"""All formats, by name."""
 
 
 def format_of_bits(bits: int, *, half_floats: bool = False) -> NumberFormat:

@@ -11,7 +11,7 @@ import onnx
 from onnx import helper
 
 from accelsim.mapping.element_order import WeightOrder
-from accelsim.numerics.number_format import FP32, NumberFormat, format_of_bits
+from accelsim.numerics.number_format import NumberFormat, format_of_bits
 from accelsim.numerics.session import open_session
 
 if TYPE_CHECKING:
@@ -292,7 +292,3 @@ def batches(images: Floats, fixed: int | None, wanted: int) -> Iterator[Floats]:
     size = fixed or wanted
     for start in range(0, len(images) if fixed is None else len(images) // size * size, size):
         yield images[start : start + size]
-
-
-FULL_PRECISION = Formats.uniform(FP32)
-"""Every tensor as float32."""

@@ -21,7 +21,7 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -34,9 +34,6 @@ from accelsim.workload.pot.encoding import EncodingError, decode, encode
 from accelsim.workload.pot.parameters import Index, PotParameters, magnitudes_of
 from accelsim.workload.pot.reshaping import SliceLayout
 from accelsim.workload.pot.weights import PlainLayer, PotLayer, PotWeights
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FORMAT = "accelsim-pot-weights"
 VERSION = 1
@@ -262,8 +259,3 @@ def _take(
         problem = f"its array {name} is {array.dtype} of shape {array.shape}, not {dtype} of {wanted}"
         raise WorkloadError(problem, where=path, key=layer)
     return array
-
-
-def payload_bytes(arrays: Mapping[str, np.ndarray[Any, Any]]) -> int:
-    """Bytes of all arrays of a file but its header."""
-    return sum(array.nbytes for name, array in arrays.items() if name != "header")

@@ -93,11 +93,6 @@ class SliceLayout:
         """Whether rows are rows of kernels, which alone can become zero as a whole."""
         return len(self.weight_shape) == 4 and self.weight_shape[-1] == self.basis
 
-    @property
-    def is_fully_connected(self) -> bool:
-        """Whether the layer is a plain matrix."""
-        return len(self.weight_shape) == 2
-
 
 def plain_reason(shape: Shape) -> str | None:
     """Tell why a weight array is not decomposed; None where it is."""

@@ -16,7 +16,7 @@ from accelsim.numerics.number_format import FORMATS, FP32, INT8
 from accelsim.numerics.rated_faults import RatedFaults
 from accelsim.numerics.segments import Read, cut_network
 from accelsim.numerics.session import open_session
-from accelsim.numerics.stored_network import FULL_PRECISION, Formats, StoredNetwork, store_network
+from accelsim.numerics.stored_network import Formats, StoredNetwork, store_network
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ class GivenFaults:
 @pytest.mark.parametrize("name", MODELS)
 def test_full_precision_without_faults_is_plain_onnxruntime(name: str) -> None:
     classifier = load_classifier(MODELS[name]())
-    network = store_network(classifier, FULL_PRECISION, images(20))
+    network = store_network(classifier, Formats.uniform(FP32), images(20))
     inference = Inference(network)
     assert inference.is_clean
     assert np.array_equal(inference.scores(images(40)), run_plainly(MODELS[name](), images(40)))
