@@ -14,17 +14,9 @@ from accelsim import __version__
 from accelsim.energy.model import EnergyByAction, EnergyModel, add_energies, component_totals
 from accelsim.hardware.dram.power import energies_pj
 from accelsim.hardware.ideal_memory import IdealMemory
-from accelsim.result import (
-    TRAFFIC_DTYPE,
-    LayerResult,
-    Machine,
-    Profile,
-    RunInfo,
-    RunResult,
-    sum_layers,
-)
+from accelsim.result import LayerResult, Machine, RunInfo, RunResult, sum_layers
+from accelsim.run_profile import run_profile
 from accelsim.simulation.flip_count import count_flips
-from accelsim.simulation.trace import COMPONENTS
 from accelsim.stage_figures import closed_channels, dram_bytes, dram_result, is_skipped, result_share, wasted_activity
 from accelsim.units import BITS_PER_BYTE
 
@@ -97,7 +89,7 @@ class Account:
             energy_pj=add_energies(energies),
             dram=self._dram(int(flips.sum())),
             layer_results=tuple(layers),
-            profile=self._profile(flips) if with_profile else None,
+            profile=run_profile(self.config, self.mapping, self.simulation, flips) if with_profile else None,
             resolved_config=config.resolved(),
         )
 
@@ -240,58 +232,6 @@ class Account:
         total = None if simulation.dram_activity is None else simulation.dram_activity[-1]
         moved = simulation.reads, simulation.writes
         return dram_result(simulation.memory, total, moved, simulation.end_ps, bits_flipped)
-
-    def _profile(self, flips: NDArray[np.int64]) -> Profile:
-        simulation = self.simulation
-        names = [layer.name for layer in self.mapping.graph.layers]
-        layer_of_stage = [names.index(stage.layer.name) for stage in self.mapping.stages]
-        return Profile(
-            components=COMPONENTS,
-            layers=tuple(names),
-            phases=simulation.trace.phases(layer_of_stage),
-            dram_traffic=self._traffic(),
-            buffer_occupancy=simulation.occupancy,
-            buffer_capacity_bytes={name: buffer.capacity_bytes for name, buffer in self.config.sram.items()},
-            dram_banks=self._dram_banks(flips),
-            dram_state_ps=self._dram_states(),
-            array_busy_cycles={
-                stage.name: stage.busy_cycles for stage in self.mapping.tiles if stage.busy_cycles is not None
-            },
-        )
-
-    def _dram_banks(self, flips: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-        """Counts per bank, for the heat map."""
-        memory = self.simulation.memory
-        if isinstance(memory, IdealMemory):
-            return {}
-        banks = memory.bank_activity()
-        counts = {name: getattr(banks, name) for name in ("activates", "row_hits", "row_misses", "row_conflicts")}
-        if flips.size:
-            counts["bits_flipped"] = flips.sum(axis=0).reshape(banks.activates.shape)
-        return counts
-
-    def _dram_states(self) -> dict[str, int]:
-        """Time in each power state, over all ranks."""
-        if self.simulation.dram_activity is None:
-            return {}
-        total = self.simulation.dram_activity[-1]
-        return {
-            "active": int(total.active_ps.sum()),
-            "precharged": int(total.precharged_ps.sum()),
-            "active_power_down": int(total.active_down_ps.sum()),
-            "precharge_power_down": int(total.precharged_down_ps.sum()),
-        }
-
-    def _traffic(self) -> NDArray[np.void]:
-        memory = self.simulation.memory
-        if isinstance(memory, IdealMemory):
-            return np.empty(0, TRAFFIC_DTYPE)
-        histogram = memory.traffic()
-        bins = len(histogram.read_bytes)
-        traffic = np.empty(bins, TRAFFIC_DTYPE)
-        traffic["time_ps"] = np.arange(bins) * histogram.bin_ps
-        traffic["read_bytes"], traffic["write_bytes"] = histogram.read_bytes, histogram.write_bytes
-        return traffic[traffic["time_ps"] <= self.simulation.end_ps]
 
 
 def _run_id(config: HardwareConfig, graph: LayerGraph, config_hash: str, seed: int) -> str:

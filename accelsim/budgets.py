@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.errors import InputError
-from accelsim.result import ExitResult
+from accelsim.sample_result import ExitResult
 from accelsim.samples import SampleRuns
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from accelsim.mapping.decisions import DecidedStages
-from accelsim.result import Distribution, Histogram, RunResult, SamplesResult, sum_layers
+from accelsim.result import RunResult, sum_layers
 from accelsim.sample_figures import RowFigures, SampleSums
+from accelsim.sample_result import Distribution, Histogram, SamplesResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

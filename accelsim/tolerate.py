@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from accelsim.config.dram import OperatingPoint, whole_memory_at
 from accelsim.config.loader import load_hardware, origin, seen_from
@@ -24,9 +24,10 @@ from accelsim.mapping.placement import ALIGNMENT_BYTES
 from accelsim.numerics.accuracy import check_images, count_plain
 from accelsim.numerics.accuracy_request import AccuracyRequest
 from accelsim.numerics.run_accuracy import find_images, store_mapped
-from accelsim.numerics.tolerance import FINE_STEP, CoarseTolerance, ToleranceSearch
+from accelsim.numerics.tolerance import FINE_STEP, ToleranceSearch
 from accelsim.numerics.trial_log import TrialLog
 from accelsim.pipeline import memory_interface, simulate
+from accelsim.tolerance_result import PartitionUse, PointResult, TensorTolerance, ToleranceResult
 from accelsim.units import ceil_div
 from accelsim.workload.loader import load_workload
 
@@ -85,111 +86,6 @@ class ToleranceRequest:
     def __post_init__(self) -> None:
         if not 0 < self.drop < 1:
             raise InputError("not accepted", where="--drop", value=self.drop, allowed="more than 0, less than 1")
-
-
-@dataclass(frozen=True)
-class TensorTolerance:
-    """One tensor: its size, the rate that it tolerates, and the partition that it may lie in."""
-
-    name: str
-    size_bytes: int
-    rate: float
-    partition: str
-
-
-@dataclass(frozen=True)
-class PartitionUse:
-    """A partition: its rate, what it saves, its room and what the assignment puts there."""
-
-    name: str
-    rate: float
-    saving: float
-    capacity_bytes: int
-    used_bytes: int
-
-
-@dataclass(frozen=True)
-class PointResult:
-    """What lowering one setting of the whole memory does.
-
-    Parameters
-    ----------
-    axis
-        ``vdd_v`` or ``tRCD_ps``.
-    setting
-        The lowered value, in volts or picoseconds.
-    rate
-        Bit-error rate there.
-    accuracy, low, high
-        Accuracy, and its 95 % confidence interval.
-    dram_energy_pj, latency_ns
-        Of one inference.
-    accepted
-        Whether the accuracy is.
-    """
-
-    axis: str
-    setting: float
-    rate: float
-    accuracy: float
-    low: float
-    high: float
-    dram_energy_pj: float
-    latency_ns: float
-    accepted: bool
-
-
-@dataclass(frozen=True)
-class ToleranceResult:
-    """What a network tolerates.
-
-    Parameters
-    ----------
-    hardware, workload
-        Names.
-    metric
-        ``top1``.
-    baseline
-        Accuracy of the network as its file has it.
-    clean
-        As the machine stores it, without bit errors.
-    target
-        Least accuracy accepted.
-    images, modules
-        What accuracies are measured on.
-    coarse
-        One for each error model.
-    tensors
-        Tolerance and partition of every tensor.
-    partitions
-        The machine's partitions; the one without a name is memory at the datasheet's operating point.
-    formats
-        Bits of each tensor.
-    points
-        Operating points of the whole memory, first by voltage, then by tRCD, where the machine names an error table.
-    """
-
-    hardware: str
-    workload: str
-    metric: str
-    baseline: float
-    clean: float
-    target: float
-    images: int
-    modules: int
-    coarse: tuple[CoarseTolerance, ...]
-    tensors: tuple[TensorTolerance, ...] = ()
-    partitions: tuple[PartitionUse, ...] = ()
-    formats: dict[str, str] = field(default_factory=dict)
-    points: tuple[PointResult, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, for JSON."""
-        return {"schema": 1, **asdict(self)}
-
-    def overlay(self) -> dict[str, Any]:
-        """Return the part of a hardware config that puts every tensor where it may lie."""
-        return {"mapping": {"partitions": {entry.name: entry.partition for entry in self.tensors if entry.partition}}}
 
 
 def error_kinds(names: Sequence[str]) -> tuple[ErrorKind, ...]:

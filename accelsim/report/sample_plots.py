@@ -10,7 +10,8 @@ from accelsim.report.labels import axis_labels, plain_text
 from accelsim.report.plots import MUTED, Figure, compact, figure, layer_axis, value_axis
 
 if TYPE_CHECKING:
-    from accelsim.result import LayerResult, SamplesResult
+    from accelsim.result import LayerResult
+    from accelsim.sample_result import SamplesResult
 
 NS_PER_US = 1_000
 

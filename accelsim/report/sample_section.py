@@ -10,7 +10,8 @@ from accelsim.report.page import Column, plot, section, subsection, table
 
 if TYPE_CHECKING:
     from accelsim.report.plots import Figure
-    from accelsim.result import RunResult, SamplesResult
+    from accelsim.result import RunResult
+    from accelsim.sample_result import SamplesResult
 
 _COLUMNS = (
     Column("Per sample", "quantity", text=True),

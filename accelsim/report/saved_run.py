@@ -14,9 +14,9 @@ from accelsim.result import (
     LayerResult,
     RunInfo,
     RunResult,
-    SamplesResult,
     Totals,
 )
+from accelsim.sample_result import SamplesResult
 from accelsim.strict_yaml import read_text
 
 if TYPE_CHECKING:

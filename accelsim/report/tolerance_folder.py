@@ -19,7 +19,7 @@ from accelsim.report.tolerance_page import DATASHEET_WORDS, render_tolerance
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from accelsim.tolerate import ToleranceResult
+    from accelsim.tolerance_result import ToleranceResult
 
 TOLERANCE_FOLDER = Path("reports") / "tolerance"
 """Where searches go, relative to the current directory, unless the user says otherwise."""

@@ -11,7 +11,7 @@ from accelsim.report.plots import MUTED, Figure, compact, figure, layer_axis
 
 if TYPE_CHECKING:
     from accelsim.numerics.tolerance import CoarseTolerance
-    from accelsim.tolerate import PointResult, ToleranceResult
+    from accelsim.tolerance_result import PointResult, ToleranceResult
 
 _COLOURS = (palette.BLUE, palette.VERMILLION, palette.GREEN, palette.PURPLE)
 _BAND_OPACITY = 0.16

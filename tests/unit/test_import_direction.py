@@ -18,7 +18,7 @@ PACKAGE = Path(accelsim.__file__).parent
 
 LAYERS = (
     {"units", "errors", "jit", "resources", "atomic_file", "strict_yaml"},
-    {"result"},
+    {"sample_result", "result"},
     {"config", "workload"},
     {"mapping"},
     {"hardware"},
@@ -26,12 +26,14 @@ LAYERS = (
     {"energy", "numerics"},
     {
         "stage_figures",
+        "run_profile",
         "accounting",
         "sample_figures",
         "row_figures",
         "samples",
         "budgets",
         "pipeline",
+        "tolerance_result",
         "tolerate",
         "training",
         "arrays",

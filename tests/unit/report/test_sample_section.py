@@ -9,7 +9,7 @@ from sample_run import make_run
 
 from accelsim.report import sample_plots
 from accelsim.report.html import render_report
-from accelsim.result import Distribution, Histogram, SamplesResult
+from accelsim.sample_result import Distribution, Histogram, SamplesResult
 
 SPREAD = Distribution(50_000.0, 40_000.0, 90_000.0)
 SAMPLES = SamplesResult(
