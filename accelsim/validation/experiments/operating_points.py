@@ -5,7 +5,7 @@
     kind: operating_points
     platform: CPU                     # of `accelsim study eden`; or a machine:
     hardware: eden_eyeriss            # instead of a platform
-    networks: [yolov2, vgg16]         # optional: those of the platform where left out
+    networks: [yolov3, vgg16]         # optional: those of the platform where left out
     precisions: [int8]                # optional: fp32, int8
     set: {dram.voltage_exponents.activate: 2}
     variant: both                     # vdd, trcd, both: what is lowered
@@ -14,7 +14,7 @@
     quantity: energy_saving           # energy_saving, speedup (less 1); system_energy_saving: of all energy
     layers: {ops: [conv]}             # optional
     aggregate: geometric_mean         # of what is left, or of the speedups; max, min, range, or an error
-    claimed: {yolov2_tiny int8: 0.417}   # optional: what is published of single cases
+    claimed: {yolov3_tiny int8: 0.417}   # optional: what is published of single cases
 """
 
 from __future__ import annotations
