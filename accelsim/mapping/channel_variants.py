@@ -182,6 +182,5 @@ class ChannelVariants:
             raise MappingError(message, where=mapping.graph.source or mapping.graph.name)
         region = mapping.weights[index].region
         blocks = BlockSequence(problem, cut)
-        return mapper.stage_tiles(
-            stage, mapper.plan(stage, blocks, mapping.placement, list(mapping.tiles[:index]), region)
-        )
+        planned = mapper.planner.plan(stage, blocks, mapping.placement, mapping.tiles[:index], region)
+        return mapper.planner.stage_tiles(stage, planned)
