@@ -18,14 +18,16 @@ import simpy
 from accelsim.errors import DeadlockError
 from accelsim.simulation.array_loader import ArrayLoader
 from accelsim.simulation.progress_counter import ProgressCounter
+from accelsim.simulation.stage_run import StageRun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Sequence
 
     from accelsim.hardware.sram import Buffer
-    from accelsim.mapping.tile_graph import OperandTiles, StageTiles
+    from accelsim.mapping.tile_graph import StageTiles
     from accelsim.simulation.dma import Dma
     from accelsim.simulation.host_link import HostLink
+    from accelsim.simulation.stage_run import TileStream
     from accelsim.simulation.trace import Trace
     from accelsim.units import Clock
 
@@ -49,99 +51,6 @@ class StageTiming:
         """Charge cycles of waiting, if any, to a cause."""
         if cycles:
             self.stalls[cause] = self.stalls.get(cause, 0) + cycles
-
-
-class _TileStream:
-    """One operand of one stage while it runs: which tiles are there, which sets are gone."""
-
-    __slots__ = (
-        "_next", "_waiter", "arrived_ps", "buffer", "dropped", "first_step", "held_bits", "retire_step", "retired",
-        "tiles",
-    )  # fmt: skip
-
-    def __init__(self, env: simpy.Environment, tiles: OperandTiles, buffer: Buffer) -> None:
-        self.tiles = tiles
-        self.buffer = buffer
-        self.first_step: list[int] = tiles.first_step.tolist()
-        self.retire_step: list[int] = tiles.retire_step.tolist()
-        self.arrived_ps: list[int] = [-1] * len(tiles)
-        self.retired = ProgressCounter(env)
-        self.held_bits = 0
-        self.dropped = False
-        self._next = 0
-        self._waiter: tuple[int, simpy.Event] | None = None
-
-    def arrive(self, tile: int, now: int) -> None:
-        """Note that a tile is there, and wake the compute process if it waits for it."""
-        self.arrived_ps[tile] = now
-        if self._waiter is not None and self._waiter[0] == tile:
-            event = self._waiter[1]
-            self._waiter = None
-            event.succeed()
-
-    def hold(self, tile: int) -> None:
-        """Note what has arrived for a stage that does not run, or give it back where that is known already."""
-        bits = int(self.tiles.allocated_bits[tile])
-        if self.dropped and bits:
-            self.buffer.give_back(bits)
-        elif not self.dropped:
-            self.held_bits += bits
-
-    def drop(self) -> None:
-        """Give back what has arrived, for the stage does not run; what is on its way goes when it comes."""
-        self.dropped = True
-        if self.held_bits:
-            self.buffer.give_back(self.held_bits)
-        self.held_bits = 0
-
-    def missing_tile(self, step: int) -> int | None:
-        """Next tile that `step` needs and that is not there yet; steps are asked for in order."""
-        while self._next < len(self.first_step) and self.first_step[self._next] <= step:
-            if self.arrived_ps[self._next] < 0:
-                return self._next
-            self._next += 1
-        return None
-
-    def wait_for(self, tile: int, event: simpy.Event) -> simpy.Event:
-        """Let `event` happen when a tile arrives."""
-        self._waiter = (tile, event)
-        return event
-
-    def last_arrival(self, step: int) -> tuple[int, int]:
-        """Time and number of the tile that arrived last among those that `step` was the first to need."""
-        tile = self._next - 1
-        latest = (-1, -1)
-        while tile >= 0 and self.first_step[tile] == step:
-            latest = max(latest, (self.arrived_ps[tile], tile))
-            tile -= 1
-        return latest
-
-
-class _StageRun:
-    """One stage while it runs."""
-
-    __slots__ = (
-        "awaited", "drain_rank", "drained", "inputs", "loaded_from_ps", "loaded_operand", "open_in_set", "output",
-        "stage", "streams",
-    )  # fmt: skip
-
-    def __init__(self, env: simpy.Environment, stage: StageTiles, buffers: dict[str, Buffer]) -> None:
-        self.stage = stage
-        self.inputs = {tiles.operand: _TileStream(env, tiles, buffers[tiles.buffer]) for tiles in stage.inputs}
-        output = stage.output.tiles
-        self.output = _TileStream(env, output, buffers[output.buffer])
-        self.loaded_operand = stage.loads.operand if stage.loads else None
-        self.loaded_from_ps: dict[int, int] = {}
-        self.streams = [*self.inputs.values(), self.output]
-        self.awaited = [stream for stream in self.streams if stream.tiles.operand != self.loaded_operand]
-        self.drained = ProgressCounter(env)
-        order = stage.output.drain_order.tolist()
-        self.drain_rank = [0] * len(order)
-        for rank, tile in enumerate(order):
-            self.drain_rank[tile] = rank
-        self.open_in_set = [0] * len(output.retire_step)
-        for set_index in output.set_index.tolist():
-            self.open_in_set[set_index] += 1
 
 
 class Machine:
@@ -192,7 +101,7 @@ class Machine:
             stage.decided_by: env.event() for stage in stages if stage.decided_by is not None
         }
         self._buffers = buffers
-        self._runs = [_StageRun(env, stage, buffers) for stage in stages]
+        self._runs = [StageRun(env, stage, buffers) for stage in stages]
         self._kept_until: dict[int, list[StageTiles]] = {}
         for stage in stages:
             if stage.kept_bits and not stage.closed:
@@ -245,7 +154,7 @@ class Machine:
         return self._decided[stage.decided_by]
 
     def _fetch_tiles(
-        self, operand: str, number: int, run: _StageRun, stream: _TileStream
+        self, operand: str, number: int, run: StageRun, stream: TileStream
     ) -> Generator[simpy.Event, None, None]:
         """Fetch one operand of one stage; ends early when the stage turns out not to run."""
         sets = stream.tiles.set_index.tolist()
@@ -272,7 +181,7 @@ class Machine:
             if granted is not None and granted[0].triggered:  # room that came at the very time of the decision
                 stream.buffer.give_back(granted[1])
 
-    def _read(self, operand: str, number: int, stream: _TileStream, tile: int) -> None:
+    def _read(self, operand: str, number: int, stream: TileStream, tile: int) -> None:
         """Offer a tile's bursts to the memory; it arrives when they have."""
         addresses = stream.tiles.fetch.bursts(tile, self._port.burst_bytes)
         begin = int(self._env.now)
@@ -331,59 +240,76 @@ class Machine:
 
     def _compute(self) -> Generator[simpy.Event, None, None]:
         """Run the steps of all stages, one after the other."""
-        env, clock = self._env, self._clock
         cycle = 0
         for number, run in enumerate(self._runs):
-            timing = self.timings[number]
-            unit = "PE array" if run.stage.on_array else "vector unit"
-            decided = self._open_decision(run.stage)
-            if decided is not None:
-                self._waits["compute"] = f"the decision on {run.stage.name}"
-                yield decided
-                known = max(cycle, clock.cycle_at(int(env.now)))
-                if known > cycle:
-                    timing.stalls["decision"] = known - cycle
-                cycle = known
-            drains = _tiles_by_step(run.stage.output.last_step.tolist())
-            steps = [] if run.stage.closed else run.stage.compute_cycles.tolist()
-            for step, cycles in enumerate(steps):
-                for stream in run.awaited:
-                    yield from self._wait_for_tiles("compute", run, stream, step)
-                loads = self._loader.stages[number]
-                if loads is not None:
-                    self._waits["compute"] = f"step {step} of {run.stage.name} to be loaded"
-                    yield from self._loader.wait_for(loads, step)
-                start = max(cycle, clock.cycle_at(int(env.now)))
-                self._charge_wait(number, step, cycle, start)
-                if step == 0:
-                    start += self._latency(number)
-                cycle = start + self._duration(number, step, cycles)
-                timing.compute_cycles += cycles
-                self._waits["compute"] = f"step {step} of {run.stage.name} to end"
-                if loads is not None:
-                    timing.compute_cycles -= loads.exposed_cycles[step]
-                    timing.stall(loads.stall, loads.exposed_cycles[step])
-                    yield from self._until(start + loads.handover_cycles[step])
-                    self._loader.hand_over(loads, step)
-                begin, end = clock.ps_of(start), clock.ps_of(cycle)
-                yield from self._until(cycle)
-                if cycles:
-                    self._trace.add(unit, number, step, begin, end, 0)
-                self._finish_step(number, run, step, cycle, drains.get(step, ()))
+            cycle = yield from self._await_decision(number, run, cycle)
             if not run.stage.closed:
-                self._waits["compute"] = f"the results of {run.stage.name} to leave the array"
-                left = max(cycle + run.stage.drain_cycles, self._results_passed)
-                timing.stall("array_drain", left - cycle)
-                cycle = left
-                yield from self._until(cycle)
-            timing.end_cycle = cycle
+                cycle = yield from self._run_steps(number, run, cycle)
+                cycle = yield from self._await_results(number, run, cycle)
+            self.timings[number].end_cycle = cycle
             self._waits["compute"] = ""
             self._ended.finish(number)
             self._release_kept(number)
             self._stage_ended(number)
             if number in self._decided:
-                env.process(self._decide(number))
+                self._env.process(self._decide(number))
         self.finished = True
+
+    def _await_decision(self, number: int, run: StageRun, cycle: int) -> Generator[simpy.Event, None, int]:
+        """Wait until it is known whether a stage runs; the cycle in which it is."""
+        decided = self._open_decision(run.stage)
+        if decided is None:
+            return cycle
+        self._waits["compute"] = f"the decision on {run.stage.name}"
+        yield decided
+        known = max(cycle, self._clock.cycle_at(int(self._env.now)))
+        self.timings[number].stall("decision", known - cycle)
+        return known
+
+    def _run_steps(self, number: int, run: StageRun, cycle: int) -> Generator[simpy.Event, None, int]:
+        """Run the steps of a stage; the cycle in which the last one ends."""
+        drains = _tiles_by_step(run.stage.output.last_step.tolist())
+        loads = self._loader.stages[number]
+        for step, cycles in enumerate(run.stage.compute_cycles.tolist()):
+            for stream in run.awaited:
+                yield from self._wait_for_tiles("compute", run, stream, step)
+            if loads is not None:
+                self._waits["compute"] = f"step {step} of {run.stage.name} to be loaded"
+                yield from self._loader.wait_for(loads, step)
+            start = max(cycle, self._clock.cycle_at(int(self._env.now)))
+            self._charge_wait(number, step, cycle, start)
+            if step == 0:
+                start += self._latency(number)
+            cycle = start + self._duration(number, step, cycles)
+            yield from self._run_step(number, run, step, start, cycle)
+            self._finish_step(number, run, step, cycle, drains.get(step, ()))
+        return cycle
+
+    def _run_step(
+        self, number: int, run: StageRun, step: int, start: int, end: int
+    ) -> Generator[simpy.Event, None, None]:
+        """Let a step that lasts from one cycle to another pass, and hand over its stationary operand meanwhile."""
+        timing, loads = self.timings[number], self._loader.stages[number]
+        cycles = int(run.stage.compute_cycles[step])
+        timing.compute_cycles += cycles
+        self._waits["compute"] = f"step {step} of {run.stage.name} to end"
+        if loads is not None:
+            timing.compute_cycles -= loads.exposed_cycles[step]
+            timing.stall(loads.stall, loads.exposed_cycles[step])
+            yield from self._until(start + loads.handover_cycles[step])
+            self._loader.hand_over(loads, step)
+        yield from self._until(end)
+        if cycles:
+            unit = "PE array" if run.stage.on_array else "vector unit"
+            self._trace.add(unit, number, step, self._clock.ps_of(start), self._clock.ps_of(end), 0)
+
+    def _await_results(self, number: int, run: StageRun, cycle: int) -> Generator[simpy.Event, None, int]:
+        """Wait until the results of a stage have left the array; the cycle in which they have."""
+        self._waits["compute"] = f"the results of {run.stage.name} to leave the array"
+        left = max(cycle + run.stage.drain_cycles, self._results_passed)
+        self.timings[number].stall("array_drain", left - cycle)
+        yield from self._until(left)
+        return left
 
     def _until(self, cycle: int) -> Generator[simpy.Event, None, None]:
         """Wait until a cycle begins, unless it has."""
@@ -392,7 +318,7 @@ class Machine:
             yield self._env.timeout(time_ps - int(self._env.now))
 
     def _wait_for_tiles(
-        self, who: str, run: _StageRun, stream: _TileStream, step: int
+        self, who: str, run: StageRun, stream: TileStream, step: int
     ) -> Generator[simpy.Event, None, None]:
         """Wait until the tiles of one operand that a step needs are there."""
         while (tile := stream.missing_tile(step)) is not None:
@@ -470,7 +396,7 @@ class Machine:
                 for buffer in self._buffers.values():
                     buffer.forgo(number)
 
-    def _finish_step(self, number: int, run: _StageRun, step: int, cycle: int, drained: Sequence[int]) -> None:
+    def _finish_step(self, number: int, run: StageRun, step: int, cycle: int, drained: Sequence[int]) -> None:
         """Give back the input sets that the step was the last to use, send off the results that it completed."""
         for stream in run.inputs.values():
             self._retire(stream, step)
@@ -485,7 +411,7 @@ class Machine:
                 self._drain(number, run, tile)
 
     @staticmethod
-    def _retire(stream: _TileStream, step: int) -> None:
+    def _retire(stream: TileStream, step: int) -> None:
         """Give back the room of a set that a step was the last to use."""
         done = stream.retired.value
         if done < len(stream.retire_step) and stream.retire_step[done] == step:
@@ -500,12 +426,12 @@ class Machine:
 
     # -- data out -------------------------------------------------------------------------------------------------
 
-    def _drain_at(self, cycle: int, number: int, run: _StageRun, tile: int) -> Generator[simpy.Event, None, None]:
+    def _drain_at(self, cycle: int, number: int, run: StageRun, tile: int) -> Generator[simpy.Event, None, None]:
         """Send off an output tile whose last results leave the array in `cycle`."""
         yield self._env.timeout(max(self._clock.ps_of(cycle) - int(self._env.now), 0))
         self._drain(number, run, tile)
 
-    def _drain(self, number: int, run: _StageRun, tile: int) -> None:
+    def _drain(self, number: int, run: StageRun, tile: int) -> None:
         """Send an output tile on its way; its room is free once the memory has taken it."""
         addresses = run.stage.output.drain.bursts(tile, self._port.burst_bytes)
         begin = int(self._env.now)
@@ -536,7 +462,7 @@ def _tiles_by_step(steps: list[int]) -> dict[int, list[int]]:
     return tiles
 
 
-def _last_arrival(run: _StageRun, step: int) -> tuple[int, str]:
+def _last_arrival(run: StageRun, step: int) -> tuple[int, str]:
     """Time and cause of what a step waited for: the operand whose tile came last, or a lack of room for the output."""
     stream = max(run.awaited, key=lambda entry: entry.last_arrival(step)[0])
     arrival_ps, tile = stream.last_arrival(step)
