@@ -37,21 +37,22 @@ class Headline:
 
 def headline(result: RunResult) -> tuple[Headline, ...]:
     """Latency, throughput, energy, power, utilisation, stalls, DRAM figures, and accuracy where it was measured."""
-    totals, machine, dram = result.totals, result.machine, result.dram
-    seconds = totals.latency_ns / NS_PER_S
-    joules = totals.energy_pj * 1e-12
-    size = totals.dram_read_bytes + totals.dram_write_bytes
+    figures = [*_speed_and_energy(result), *_use(result), *_traffic(result), _macs(result), *_dram(result)]
+    if result.accuracy is not None:
+        figures.append(_accuracy(result.accuracy))
+    return tuple(figures)
+
+
+def _speed_and_energy(result: RunResult) -> list[Headline]:
+    totals, frames = result.totals, result.run.batch
+    seconds, joules = totals.latency_ns / NS_PER_S, totals.energy_pj * 1e-12
     rate = quantities.ratio(totals.effective_macs, seconds)
-    mean_gb_per_s = quantities.ratio(size, totals.latency_ns)
-    accesses = dram.row_hits + dram.row_misses + dram.row_conflicts
-    frames = result.run.batch
     per_watt = quantities.ratio(OPERATIONS_PER_MAC * totals.effective_macs, joules) * 1e-12
-    peak = machine.peak_macs_per_cycle * machine.clock_mhz * HZ_PER_MHZ
-    figures = [
+    return [
         Headline(
             "Latency",
             quantities.duration(totals.latency_ns),
-            f"{totals.total_cycles:,} cycles at {machine.clock_mhz:g} MHz",
+            f"{totals.total_cycles:,} cycles at {result.machine.clock_mhz:g} MHz",
         ),
         Headline(
             "Throughput",
@@ -70,6 +71,13 @@ def headline(result: RunResult) -> tuple[Headline, ...]:
             quantities.si(quantities.ratio(joules, seconds), "W"),
             f"{quantities.significant(per_watt, 3)} TOPS/W",
         ),
+    ]
+
+
+def _use(result: RunResult) -> list[Headline]:
+    totals, machine = result.totals, result.machine
+    peak = machine.peak_macs_per_cycle * machine.clock_mhz * HZ_PER_MHZ
+    return [
         Headline(
             "PE utilisation", quantities.share(totals.compute_utilization), f"of {quantities.si(peak, 'MAC/s')} peak"
         ),
@@ -78,6 +86,14 @@ def headline(result: RunResult) -> tuple[Headline, ...]:
             quantities.share(quantities.ratio(totals.stall_cycles, totals.total_cycles)),
             f"{totals.stall_cycles:,} cycles",
         ),
+    ]
+
+
+def _traffic(result: RunResult) -> list[Headline]:
+    totals = result.totals
+    size = totals.dram_read_bytes + totals.dram_write_bytes
+    mean_gb_per_s = quantities.ratio(size, totals.latency_ns)
+    return [
         Headline(
             "DRAM traffic",
             quantities.traffic(size),
@@ -86,16 +102,21 @@ def headline(result: RunResult) -> tuple[Headline, ...]:
         Headline(
             "DRAM bandwidth",
             f"{quantities.significant(mean_gb_per_s)} GB/s",
-            _of_peak(mean_gb_per_s, machine.peak_dram_gb_per_s),
-        ),
-        Headline(
-            "MACs",
-            quantities.si(totals.effective_macs, "MAC"),
-            "all of the dense network"
-            if totals.effective_macs == totals.dense_macs
-            else f"of {quantities.si(totals.dense_macs, 'MAC')} dense",
+            _of_peak(mean_gb_per_s, result.machine.peak_dram_gb_per_s),
         ),
     ]
+
+
+def _macs(result: RunResult) -> Headline:
+    done, dense = result.totals.effective_macs, result.totals.dense_macs
+    detail = "all of the dense network" if done == dense else f"of {quantities.si(dense, 'MAC')} dense"
+    return Headline("MACs", quantities.si(done, "MAC"), detail)
+
+
+def _dram(result: RunResult) -> list[Headline]:
+    """What is known of DRAMs whose commands are simulated, and of those with bit errors."""
+    dram, figures = result.dram, []
+    accesses = dram.row_hits + dram.row_misses + dram.row_conflicts
     if accesses:
         figures.append(
             Headline(
@@ -112,9 +133,7 @@ def headline(result: RunResult) -> tuple[Headline, ...]:
                 f"{quantities.ratio(dram.bits_flipped, dram_bits_read(result)):.2e} of the bits read",
             )
         )
-    if result.accuracy is not None:
-        figures.append(_accuracy(result.accuracy))
-    return tuple(figures)
+    return figures
 
 
 def _accuracy(accuracy: AccuracyResult) -> Headline:
