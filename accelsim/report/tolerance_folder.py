@@ -14,7 +14,8 @@ from accelsim.report import quantities
 from accelsim.report.labels import title_of
 from accelsim.report.run_folder import write_text
 from accelsim.report.tables import fitted_table
-from accelsim.report.tolerance_page import DATASHEET_WORDS, render_tolerance
+from accelsim.report.tolerance_figures import DATASHEET_WORDS
+from accelsim.report.tolerance_page import render_tolerance
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -30,14 +30,9 @@ described by their sparsity, `default` meaning all that can be::
 
 from __future__ import annotations
 
-import difflib
-import zipfile
-import zlib
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from accelsim.config.model import Record, validate
@@ -52,6 +47,7 @@ from accelsim.workload.pot_annotations import known_weights, stated_weights
 from accelsim.workload.skip_annotation import SkipRecord, with_skips
 from accelsim.workload.stated_layers import multiplying_layers
 from accelsim.workload.stored_bits import BitsRecord, with_bits
+from accelsim.workload.tensor_file import tensor_values
 from accelsim.workload.training import TrainingRecord
 from accelsim.workload.yaml_records import Name
 
@@ -174,7 +170,7 @@ def annotate(document: Mapping[str, Any], path: Path, network: LayerGraph) -> La
         if name not in operands or data.pot is not None:  # how weights are to be decomposed, whatever they are now
             operands[name] = data
     if record.tensors is not None:
-        operands |= _tensors(path.parent / record.tensors, network)
+        operands |= tensor_values(path.parent / record.tensors, network)
     if record.pot_weights is not None:
         operands |= known_weights(path.parent / record.pot_weights, network)
     images = network.annotations.images
@@ -263,61 +259,3 @@ def _check_pot(stated: WeightStatisticsRecord | None, weight: Tensor | None, pat
 
 def _second_operand(layer: Layer) -> str:
     return layer.inputs[1] if isinstance(layer.operator, MatMul) else layer.weight
-
-
-def _tensors(path: Path, network: LayerGraph) -> dict[str, OperandData]:
-    """Values from an npz file, each loaded when it is needed; names and shapes are checked at once."""
-    shapes = {name: tensor.shape for name, tensor in network.tensors.items()}
-    for layer in network.layers:
-        weight = network.weight_tensor(layer)
-        if weight is not None:
-            shapes[weight.name] = weight.shape
-    headers = _headers(path)
-    for name, (found, kind) in headers.items():
-        if name not in shapes:
-            near = difflib.get_close_matches(name, shapes, n=1)
-            hint = f"a tensor of the network, such as {near[0]!r}" if near else "tensors of the network"
-            raise WorkloadError("is no tensor of the network", where=path, key=name, allowed=hint)
-        if not np.issubdtype(kind, np.integer):
-            raise WorkloadError("holds no integers", where=path, key=name, value=str(kind), allowed="int8 and wider")
-        if found[1:] != shapes[name][1:] or 0 in found or not found:
-            allowed = f"{shapes[name]}, the first with any number"
-            raise WorkloadError("has another shape than the tensor", where=path, key=name, value=found, allowed=allowed)
-    return {
-        name: OperandData(load=partial(_load, path, name, shapes[name]), load_shaped=partial(_load, path, name))
-        for name in headers
-    }
-
-
-def _headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shapes and types of the arrays in an npz file, without their values."""
-    headers = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.namelist():
-                with archive.open(entry) as file:
-                    version = np.lib.format.read_magic(file)
-                    read = (
-                        np.lib.format.read_array_header_1_0
-                        if version == (1, 0)
-                        else np.lib.format.read_array_header_2_0
-                    )
-                    shape, _, kind = read(file)
-                headers[entry.removesuffix(".npy")] = (shape, kind)
-    except FileNotFoundError:
-        raise WorkloadError("no such file", where=path) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-        raise WorkloadError(f"cannot be read as npz: {error}", where=path) from None
-    return headers
-
-
-def _load(path: Path, name: str, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.integer[Any]]]:
-    """One array of a file; a feature map of another batch is repeated or cut to fit."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            values: np.ndarray[Any, np.dtype[Any]] = file[name]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise WorkloadError(f"cannot be read: {error}", where=path, key=name) from None
-    if values.shape[0] != shape[0]:
-        values = np.resize(values, shape)
-    return values
