@@ -28,15 +28,21 @@ def si(value: float, unit: str, digits: int = 4) -> str:
         return "unlimited" if value > 0 else "n/a"
     if value == 0:
         return f"0 {unit}"
-    exponent = prefix_exponent(value, digits)
-    return f"{significant(value / 10.0**exponent, digits)} {_PREFIXES[exponent]}{unit}"
+    magnitude = _magnitude(value, digits)
+    exponent = _suited(magnitude)
+    return f"{value / 10.0**exponent:,.{max(digits - 1 - magnitude + exponent, 0)}f} {_PREFIXES[exponent]}{unit}"
 
 
 def prefix_exponent(value: float, digits: int = 4) -> int:
     """Power of ten, a multiple of three, of the SI prefix that suits `value`; zero for zero."""
     if value == 0:
         return 0
-    return min(max(_magnitude(value, digits) // 3 * 3, _SMALLEST), _LARGEST)
+    return _suited(_magnitude(value, digits))
+
+
+def _suited(magnitude: int) -> int:
+    """Power of ten of the SI prefix for a number whose first digit stands for that power of ten."""
+    return min(max(magnitude // 3 * 3, _SMALLEST), _LARGEST)
 
 
 def prefix(exponent: int) -> str:
