@@ -145,10 +145,7 @@ def run_processes(
     env = simpy.Environment()
     memory = build_memory(hardware)
     port = MemoryPort(env, memory)
-    engine = Dma(env, port, hardware.pe_array.clock, hardware.dma)
-    dma: Dma | HostLink = engine
-    if hardware.host.bandwidth_gb_per_s is not None:
-        dma = HostLink(env, engine, hardware.host)
+    dma = _dma(env, port, hardware)
     trace = Trace(memory.burst_bytes)
     buffers = {
         name: Buffer(env, name, int(memory.capacity_kib * BYTES_PER_KIB) * BITS_PER_BYTE, _requests(stages, name))
@@ -172,16 +169,7 @@ def run_processes(
     last_step_cycle = machine.timings[-1].end_cycle
     end_ps = max(clock.ps_of(last_step_cycle), int(env.now), memory.finish())
     end_cycle = max(last_step_cycle, clock.cycle_at(end_ps))
-    activity = None
-    reads, writes = 0, 0
-    if isinstance(memory, Dram):
-        memory.advance(end_ps)
-        final = memory.activity(end_ps)
-        snapshots[-1] = final
-        activity = ActivitySeries.of(snapshots)
-        reads, writes = final.read_bytes // memory.burst_bytes, final.write_bytes // memory.burst_bytes
-    else:
-        reads, writes = memory.reads, memory.writes
+    activity, reads, writes = _activity(memory, snapshots, end_ps)
     return Simulation(
         timings=tuple(machine.timings),
         end_cycle=end_cycle,
@@ -193,6 +181,24 @@ def run_processes(
         occupancy={name: buffer.occupancy for name, buffer in buffers.items() if name in hardware.sram},
         memory=memory,
     )
+
+
+def _dma(env: simpy.Environment, port: MemoryPort, hardware: HardwareConfig) -> Dma | HostLink:
+    """What moves tiles: the DMA, behind a link where inputs and results belong to a host."""
+    engine = Dma(env, port, hardware.pe_array.clock, hardware.dma)
+    return engine if hardware.host.bandwidth_gb_per_s is None else HostLink(env, engine, hardware.host)
+
+
+def _activity(
+    memory: Dram | IdealMemory, snapshots: Sequence[DramActivity], end_ps: int
+) -> tuple[ActivitySeries | None, int, int]:
+    """What the DRAM had done at the end of each stage, the last one up to the very end, and all bursts moved."""
+    if not isinstance(memory, Dram):
+        return None, memory.reads, memory.writes
+    memory.advance(end_ps)
+    final = memory.activity(end_ps)
+    moved = final.read_bytes // memory.burst_bytes, final.write_bytes // memory.burst_bytes
+    return ActivitySeries.of([*snapshots[:-1], final]), *moved
 
 
 def _requests(stages: Sequence[StageTiles], buffer: str) -> list[int]:
