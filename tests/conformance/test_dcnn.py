@@ -49,11 +49,17 @@ def test_slowest_element_decides(data: st.DataObject) -> None:
         per_image = int(np.prod(small.layer.ofmap_shape[2:]))
         tiling = type(tiling)(tiling.order, tiling.groups, per_image, tiling.n, tiling.k, tiling.retention)
     sequence = sequence_of(small, Dcnn(machine).costs(small.layer), tiling)
-    expected = [
-        len(block.groups) * max(steps_of_element(machine, small, block.m, block.n)) * -(-len(block.k) // machine.lanes)
+    busy = [
+        len(block.groups)
+        * -(-len(block.k) // machine.lanes)
+        * np.array(steps_of_element(machine, small, block.m, block.n))
         for block in blocks_in_order(sequence)
     ]
-    assert sequence.problem.costs.work(sequence).cycles.tolist() == expected
+    work = sequence.problem.costs.work(sequence)
+    assert work.cycles.tolist() == [int(elements.max()) for elements in busy]
+    assert work.busy_cycles is not None
+    assert work.busy_cycles.shape == (machine.pe_rows, machine.pe_cols)
+    assert work.busy_cycles.ravel().tolist() == sum(busy).tolist()  # type: ignore[union-attr]
 
 
 @settings(max_examples=40, deadline=None)

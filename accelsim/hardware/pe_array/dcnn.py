@@ -20,6 +20,7 @@ from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
 from accelsim.hardware.pe_array.scnn_operands import LayerOperands, entries_per_element
 from accelsim.hardware.pe_array.scnn_planes import rectangles
 from accelsim.mapping.array_costs import PLAIN, StoredForm, broadcast_ports
+from accelsim.mapping.dataflow import DIMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,6 +134,30 @@ class DcnnCosts(DenseCosts):
             work,
             gated_macs=gated,
             register_file_bits=layer.dims.macs * taps_bits + 2 * dots * layer.psum_bits,
+            busy_cycles=self._busy_cycles(blocks),
             ports=broadcast_ports("weight", self.config.pe_rows * self.config.pe_cols),
             description={"operands": {"ifmap": layer.ifmap.known, "weight": layer.weight.known}} if gated else {},
         )
+
+    def _busy_cycles(self, blocks: BlockSequence) -> NDArray[np.float64]:
+        """Cycles in which each element has a dot product: each block of m meets each of n and of k."""
+        dims, grid = self.layer.dims, (self.config.pe_rows, self.config.pe_cols)
+        m, n, k = (blocks.block_extent(dim, np.arange(blocks.trips[dim])) for dim in DIMS)
+        sums = np.zeros(grid)
+        if self._operands.is_plane:
+            for pixels, times in zip(*np.unique(m, return_counts=True), strict=True):
+                for part in rectangles(0, int(pixels), *self.layer.ofmap_shape[2:]):
+                    rows = _dealt_out(part.rows[1] - part.rows[0], grid[0])
+                    cols = _dealt_out(part.cols[1] - part.cols[0], grid[1])
+                    sums += times * dims.n * np.outer(rows, cols)
+        else:
+            own = sum(_dealt_out(filters, sums.size) for filters in n.tolist())
+            sums += dims.m * np.reshape(own, grid)
+        busy: NDArray[np.float64] = sums * float(dims.groups * (-(-k // self.config.lanes)).sum())
+        return busy
+
+
+def _dealt_out(extent: int, places: int) -> NDArray[np.int64]:
+    """Share of each place where the first ones take as much as the slowest, and the last what is left."""
+    most = -(-extent // places)
+    return np.clip(extent - np.arange(places) * most, 0, most)
