@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from accelsim.explore.metrics import METRICS
 from accelsim.explore.trial import COMPLETE, PRUNED
-from accelsim.report import palette, quantities
-from accelsim.report.labels import plain_text, shortened, title_of
+from accelsim.report import palette
+from accelsim.report.labels import plain_text, shortened
+from accelsim.report.metric_words import (
+    axis_title,
+    metric_axis,
+    metric_title,
+    shown_metric,
+    shown_unit,
+    written,
+)
 from accelsim.report.plots import MUTED, Figure, compact, figure
 
 if TYPE_CHECKING:
@@ -19,36 +27,9 @@ if TYPE_CHECKING:
     from accelsim.explore.transfer import Transfer
     from accelsim.explore.trial import TrialRecord
 
-_SCALES = {"ns": ("s", 1e-9), "pJ": ("J", 1e-12), "mW": ("W", 1e-3), "byte": ("B", 1.0), "pJ ns": ("J s", 1e-21)}
-"""Unit of a metric, the unit it is shown in, and their ratio."""
-_IN_NAMES = ("ns", "pJ", "mW", "pJ ns", "mm2", "KiB")
-"""Units that end a name and are left out of its title."""
-_COUNTED = ("cycles", "bits")
 _LONGEST_LABEL = 24
 _LONGEST_TICK = 13
-_MANY_DECADES = 2.0
 _COLOURS = [[0, "#0072B2"], [0.5, "#56B4E9"], [1, "#E69F00"]]
-
-
-def written(name: str, value: float) -> str:
-    """Write a metric with its unit."""
-    unit = METRICS[name].unit
-    if unit in _SCALES:
-        shown, ratio = _SCALES[unit]
-        return quantities.si(value * ratio, shown)
-    if unit in _COUNTED or name == "pe_count":
-        return f"{value:,.0f}"
-    if not unit:
-        return quantities.share(value, 2)
-    return f"{quantities.significant(value)} {_unit(name)}"
-
-
-def metric_title(name: str) -> str:
-    """Name of a metric as a heading, without its unit."""
-    unit = METRICS[name].unit
-    tail = "_" + "_".join(unit.lower().split())
-    words = title_of(name.removesuffix(tail) if unit in _IN_NAMES else name).replace("edp", "EDP")
-    return words[:1].upper() + words[1:]
 
 
 def configuration_text(record: TrialRecord, front: bool = False) -> str:  # noqa: FBT001, FBT002 - one flag, one word
@@ -88,8 +69,8 @@ def draw_front(result: StudyResult, front: Sequence[TrialRecord], across: str, u
                                                         "color": palette.VERMILLION}}  # fmt: skip
         traces.append(trace)
     return figure(
-        traces, 520, xaxis=_axis(across, [entry.metrics[across] for entry in shown]),
-        yaxis=_axis(up, [entry.metrics[up] for entry in shown]) | {"automargin": True}, hovermode="closest",
+        traces, 520, xaxis=metric_axis(across, [entry.metrics[across] for entry in shown]),
+        yaxis=metric_axis(up, [entry.metrics[up] for entry in shown]) | {"automargin": True}, hovermode="closest",
     )  # fmt: skip
 
 
@@ -105,51 +86,12 @@ def _cloud(
         "type": "scatter",
         "mode": "markers",
         "name": name,
-        "x": [_shown(across, entry.metrics[across]) for entry in rows],
-        "y": [_shown(up, entry.metrics[up]) for entry in rows],
+        "x": [shown_metric(across, entry.metrics[across]) for entry in rows],
+        "y": [shown_metric(up, entry.metrics[up]) for entry in rows],
         "marker": {"color": colour, "symbol": symbol, "size": size, "opacity": opacity},
         "customdata": [configuration_text(entry, front=name == "Pareto front") for entry in rows],
         "hovertemplate": "%{customdata}<extra></extra>",
     }
-
-
-def _ratio(name: str) -> float:
-    return _SCALES.get(METRICS[name].unit, ("", 1.0))[1]
-
-
-def _shown(name: str, value: float) -> float:
-    return compact(value * _ratio(name))
-
-
-def _unit(name: str) -> str:
-    unit = METRICS[name].unit
-    return _SCALES.get(unit, (unit, 1.0))[0].replace("mm2", "mm²")
-
-
-def short_names(paths: Sequence[str]) -> dict[str, str]:
-    """Last part of each path, or its last two where another path ends alike."""
-    tails = [path.rsplit(".", 1)[-1] for path in paths]
-    return {path: tail if tails.count(tail) == 1 else ".".join(path.split(".")[-2:])
-            for path, tail in zip(paths, tails, strict=True)}  # fmt: skip
-
-
-def axis_title(name: str) -> str:
-    """Metric with the unit of its axis."""
-    unit = _unit(name)
-    return f"{metric_title(name)} ({unit})" if unit else metric_title(name)
-
-
-def _axis(name: str, values: Sequence[float]) -> dict[str, Any]:
-    """Axis of a metric, logarithmic where the values span more than a factor of three."""
-    unit = _unit(name)
-    axis: dict[str, Any] = {"title": {"text": axis_title(name)}}
-    if unit in ("s", "J", "J s", "W", "B"):
-        axis |= {"tickformat": "~s"}
-    positive = [value for value in values if value > 0]
-    if positive and len(positive) == len(values) and max(positive) > 3 * min(positive):
-        decades = math.log10(max(positive) / min(positive))
-        axis |= {"type": "log", "dtick": 1 if decades > _MANY_DECADES else "D2"}
-    return axis
 
 
 def draw_parallel(result: StudyResult, front: Sequence[TrialRecord]) -> Figure:
@@ -160,7 +102,7 @@ def draw_parallel(result: StudyResult, front: Sequence[TrialRecord]) -> Figure:
     first = result.space.objectives[0]
     dimensions = [_parameter_axis(entry.path, [record.point[entry.path] for record in rows])
                   for entry in result.space.parameters]  # fmt: skip
-    dimensions += [_metric_axis(name, [record.metrics[name] for record in rows]) for name in result.space.objectives]
+    dimensions += [_objective_axis(name, [record.metrics[name] for record in rows]) for name in result.space.objectives]
     chosen = {record.index for record in front}
     values = [record.metrics[first] for record in rows]
     logged = min(values, default=0) > 0
@@ -199,10 +141,14 @@ def _parameter_axis(path: str, values: Sequence[object]) -> dict[str, Any]:
     }
 
 
-def _metric_axis(name: str, values: Sequence[float]) -> dict[str, Any]:
+def _objective_axis(name: str, values: Sequence[float]) -> dict[str, Any]:
     positive = [value for value in values if value > 0]
     if len(positive) < len(values) or not positive or max(positive) <= 3 * min(positive):
-        return {"label": axis_title(name), "values": [_shown(name, value) for value in values], "tickformat": "~s"}
+        return {
+            "label": axis_title(name),
+            "values": [shown_metric(name, value) for value in values],
+            "tickformat": "~s",
+        }
     logs = [math.log10(value) for value in values]
     low, high = min(logs), max(logs)
     marks = [low + (high - low) * place / 5 for place in range(6)]
@@ -253,7 +199,7 @@ def draw_best_so_far(result: StudyResult, objective: str) -> Figure:
     points["x"] = [record.index for record in rows]
     traces = [points]
     if best_at:
-        values = [_shown(objective, record.metrics[objective]) for record in best_at]
+        values = [shown_metric(objective, record.metrics[objective]) for record in best_at]
         traces.append(
             {
                 "type": "scatter",
@@ -262,12 +208,12 @@ def draw_best_so_far(result: StudyResult, objective: str) -> Figure:
                 "x": [record.index for record in steps],
                 "y": [*values, values[-1]],
                 "line": {"shape": "hv", "color": palette.VERMILLION, "width": 2},
-                "hovertemplate": f"trial %{{x}}: %{{y:.4~s}}{_unit(objective)}<extra></extra>",
+                "hovertemplate": f"trial %{{x}}: %{{y:.4~s}}{shown_unit(objective)}<extra></extra>",
             }
         )
     return figure(
         traces, 340, xaxis={"title": {"text": "trial"}},
-        yaxis=_axis(objective, [record.metrics[objective] for record in rows]) | {"automargin": True},
+        yaxis=metric_axis(objective, [record.metrics[objective] for record in rows]) | {"automargin": True},
         hovermode="closest",
     )  # fmt: skip
 
@@ -277,19 +223,19 @@ def draw_estimates(rows: Sequence[TrialRecord], metric: str) -> Figure:
     pairs = [(record, record.metrics[metric], record.estimate[metric]) for record in rows]
     low = min(min(measured, guessed) for _, measured, guessed in pairs)
     high = max(max(measured, guessed) for _, measured, guessed in pairs)
-    ends = [_shown(metric, low), _shown(metric, high)]
+    ends = [shown_metric(metric, low), shown_metric(metric, high)]
     line = {"type": "scatter", "mode": "lines", "name": "equal", "x": ends, "y": ends, "hoverinfo": "skip",
             "line": {"color": MUTED, "dash": "dot", "width": 1.5}}  # fmt: skip
     points = {
         "type": "scatter", "mode": "markers", "name": "trial",
-        "x": [_shown(metric, measured) for _, measured, _ in pairs],
-        "y": [_shown(metric, guessed) for _, _, guessed in pairs],
+        "x": [shown_metric(metric, measured) for _, measured, _ in pairs],
+        "y": [shown_metric(metric, guessed) for _, _, guessed in pairs],
         "marker": {"color": palette.BLUE, "size": 7, "opacity": 0.65},
         "customdata": [f"<b>trial {record.index}</b><br>simulated {written(metric, measured)}"
                        f"<br>estimated {written(metric, guessed)}" for record, measured, guessed in pairs],
         "hovertemplate": "%{customdata}<extra></extra>",
     }  # fmt: skip
-    across, up = _axis(metric, [low, high]), _axis(metric, [low, high]) | {"automargin": True}
+    across, up = metric_axis(metric, [low, high]), metric_axis(metric, [low, high]) | {"automargin": True}
     name = axis_title(metric)
     name = name[:1].lower() + name[1:]
     across, up = across | {"title": {"text": f"simulated {name}"}}, up | {"title": {"text": f"estimated {name}"}}

@@ -11,8 +11,8 @@ from accelsim.explore.importance import FEWEST_TRIALS, importances
 from accelsim.explore.metrics import METRICS
 from accelsim.explore.trial import COMPLETE, FAILED, PRUNED
 from accelsim.report import quantities, study_figures
+from accelsim.report.metric_words import metric_title, short_names, written
 from accelsim.report.page import Cell, Column, build_page, plot, section, subsection, table, text
-from accelsim.report.study_figures import metric_title, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -207,7 +207,7 @@ def _trials(result: StudyResult, front: Sequence[TrialRecord]) -> str:
     columns = [Column("Trial", "trial"), Column("State", "state", text=True)]
     objectives = result.space.objectives
     metrics = [name for name in metrics if name not in objectives]
-    titles = study_figures.short_names([entry.path for entry in result.space.parameters])
+    titles = short_names([entry.path for entry in result.space.parameters])
     columns += [Column(metric_title(name), name) for name in objectives]
     columns += [Column(title, path, text=_is_text(result, path)) for path, title in titles.items()]
     columns += [*(Column(metric_title(name), name) for name in metrics), Column("Note", "note", text=True)]

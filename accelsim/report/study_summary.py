@@ -12,7 +12,7 @@ from accelsim.explore.fidelity import estimate_errors
 from accelsim.explore.trial import COMPLETE, FAILED, PRUNED
 from accelsim.report import quantities
 from accelsim.report.labels import printable
-from accelsim.report.study_figures import metric_title, short_names, written
+from accelsim.report.metric_words import metric_title, short_names, written
 from accelsim.report.study_page import study_metrics
 from accelsim.report.tables import listing
 

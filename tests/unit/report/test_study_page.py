@@ -19,7 +19,7 @@ from accelsim.explore.space_file import load_space
 from accelsim.explore.study import StudyResult
 from accelsim.explore.transfer import compare_studies
 from accelsim.explore.trial import COMPLETE, FAILED, PRUNED, TrialRecord
-from accelsim.report.study_figures import metric_title, short_names, written
+from accelsim.report.metric_words import metric_title, short_names, written
 from accelsim.report.study_folder import pareto_front, study_document, write_study
 from accelsim.report.study_page import render_study
 from accelsim.report.study_summary import study_summary
