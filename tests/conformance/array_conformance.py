@@ -388,6 +388,14 @@ class ArrayConformance:
         assert slow.totals.latency_ns * 0.25 >= moved * (1 - 1e-12)
 
     @pytest.mark.parametrize("case", CASES)
+    def test_no_part_is_busy_for_longer_than_the_array(self, array: ArrayUnderTest, case: str) -> None:
+        for smallest in (False, True):
+            result = cached_run(array, case, smallest=smallest)
+            assert result.profile is not None
+            (busy,) = result.profile.array_busy_cycles.values()
+            assert 0 <= busy.min() <= busy.max() <= result.totals.compute_cycles * (1 + 1e-9)
+
+    @pytest.mark.parametrize("case", CASES)
     def test_sixteen_samples_cost_no_more_than_sixteen_times_one(self, array: ArrayUnderTest, case: str) -> None:
         one, many = (cached_run(array, case, batch=batch).totals for batch in (1, 16))
         assert many.effective_macs == 16 * one.effective_macs

@@ -26,6 +26,7 @@ from accelsim.hardware.pe_array.bit_pragmatic_kernel import BLOCK_DTYPE, MACHINE
 from accelsim.hardware.pe_array.bit_pragmatic_terms import Encoding, Masks, term_masks
 from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
 from accelsim.hardware.pe_array.diannao import chunks, lane_counts, window_taps
+from accelsim.hardware.pe_array.expectation import whole_cycles
 from accelsim.hardware.pe_array.operand_memo import once_per_tensor
 from accelsim.mapping.array_costs import broadcast_ports
 from accelsim.mapping.dataflow import DIMS
@@ -177,8 +178,7 @@ class BitPragmaticCosts(DenseCosts):
         depths, depth_at = np.unique(k, return_inverse=True)
         table = np.array([[self._round_cycles(pixel, depth) for depth in depths.tolist()] for pixel in pixels.tolist()])
         per_round = table[pixel_at.reshape(m.shape), depth_at.reshape(k.shape)]
-        cycles: NDArray[np.int64] = np.rint(groups * -(-n // self.array.filters) * per_round).astype(np.int64)
-        return cycles
+        return whole_cycles(groups * -(-n // self.array.filters) * per_round)
 
     def _round_cycles(self, pixels: int, k: int) -> float:
         """Expected cycles of all windows for one round of filters."""

@@ -76,10 +76,11 @@ def expected_step_cycles(inputs: DrawnInputs, lanes: int, columns: int, register
     """Expected cycles of a step in which `columns` columns take a brick of `lanes` inputs each.
 
     Columns that wait for each other at every step take the expected maximum. Those that run ahead also depend on the
-    bricks that they share with their neighbours: they are run on a small feature map of drawn bricks.
+    bricks that they share with their neighbours: they are run on a small feature map of drawn bricks. A column alone
+    has none to wait for.
     """
     bricks = _drawn_bricks(inputs.statistics, inputs.bits, inputs.encoding, lanes, inputs.reach)
-    if registers == 0:
+    if registers == 0 or columns == 1:
         return expected_maximum(counted(bricks), columns)
     window = replace(inputs.window, padding=(0, 0, 0, 0))
     depth = min(max(1, inputs.channels // lanes), _MOST_DEPTH)
@@ -94,7 +95,8 @@ def expected_step_cycles(inputs: DrawnInputs, lanes: int, columns: int, register
     table = bricks[np.arange(height * width * depth) % len(bricks)].reshape(-1, depth)
     geometry = geometry_of(PixelGrid(1, height, width, out_height, out_width, window))
     cycles = table_cycles(table, geometry[()], columns, registers)  # type: ignore[no-untyped-call]
-    return float(cycles / (-(-out_height * out_width // columns) * steps))
+    pace = float(cycles / (-(-out_height * out_width // columns) * steps))
+    return max(pace, expected_maximum(counted(bricks), 1))  # it is known to a few percent, the mean brick better
 
 
 def geometry_of(grid: PixelGrid) -> NDArray[np.void]:

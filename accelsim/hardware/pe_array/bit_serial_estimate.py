@@ -14,7 +14,15 @@ import numpy as np
 
 from accelsim.hardware.pe_array.bit_content import booth_digits, booth_distribution
 from accelsim.hardware.pe_array.bit_serial_geometry import activations
-from accelsim.hardware.pe_array.expectation import Distribution, certain, counted, maximum_of, mixture, sum_of
+from accelsim.hardware.pe_array.expectation import (
+    Distribution,
+    certain,
+    counted,
+    maximum_of,
+    mixture,
+    sum_of,
+    whole_cycles,
+)
 from accelsim.units import ceil_div
 
 if TYPE_CHECKING:
@@ -221,7 +229,7 @@ class Estimate:
 
     def rounded(self, cycles: NDArray[np.float64]) -> NDArray[np.int64]:
         """Whole cycles of blocks, their start included."""
-        return np.rint(cycles).astype(np.int64) + self._costs.block_start_cycles
+        return whole_cycles(cycles) + self._costs.block_start_cycles
 
     def lanes_per_block(self, tiles: PixelTiles) -> tuple[list[int], NDArray[np.int64]]:
         """Numbers of lanes that are in use at one time, and how many tiles of each a block has, (blocks, numbers)."""

@@ -24,6 +24,7 @@ from accelsim.hardware.pe_array.cambricon_x_expectation import Picking, expected
 from accelsim.hardware.pe_array.cambricon_x_kernel import CYCLES, NONZERO, STORED, filter_costs, slowest_element
 from accelsim.hardware.pe_array.dense import DenseArray, DenseCosts
 from accelsim.hardware.pe_array.diannao import LATCH_BIT, window_taps
+from accelsim.hardware.pe_array.expectation import whole_cycles
 from accelsim.hardware.pe_array.operand_memo import once_per_tensor
 from accelsim.mapping.array_costs import PLAIN, StoredForm, broadcast_ports
 from accelsim.mapping.dataflow import DIMS
@@ -184,8 +185,7 @@ class CambriconXCosts(DenseCosts):
         where = [np.broadcast_to(place.reshape(extent.shape), shape)
                  for (_, place), extent in zip(extents, (groups, n, k), strict=True)]  # fmt: skip
         per_pixel = table.reshape([len(values) for values, _ in extents])[tuple(where)]
-        cycles: NDArray[np.int64] = np.rint(m * per_pixel).astype(np.int64)
-        return cycles
+        return whole_cycles(m * per_pixel)
 
     def _expected_slowest(self, groups: int, n: int, k: int) -> float:
         """Expected cycles per output pixel of the element that takes longest."""

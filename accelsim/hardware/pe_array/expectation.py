@@ -131,6 +131,16 @@ def expected_maximum(distribution: Distribution, draws: int) -> float:
     return maximum_of([(distribution, draws)]).mean
 
 
+_ROUNDING = 1e-9
+"""What sums of floats may lie above a whole number."""
+
+
+def whole_cycles(expected: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Cycles of blocks that are expected to take so many: no fewer, or cutting a layer into tiny blocks would pay."""
+    cycles: NDArray[np.int64] = np.ceil(expected - _ROUNDING).astype(np.int64)
+    return cycles
+
+
 def _aligned(parts: Sequence[Distribution]) -> tuple[int, NDArray[np.float64]]:
     """First number of all, and per distribution a row of probabilities from there on."""
     first = min(part.first for part in parts)

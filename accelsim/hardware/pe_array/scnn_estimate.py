@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from accelsim.hardware.pe_array.expectation import binomial
+from accelsim.hardware.pe_array.expectation import binomial, whole_cycles
 from accelsim.hardware.pe_array.scnn_planes import Plane, rectangles, taps_per_phase
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def estimated_cycles(config: ScnnConfig, operands: LayerOperands, extents: Exten
     chosen = np.take_along_axis(
         np.broadcast_to(whole.reshape(len(sizes), *shape), (len(sizes), *total.shape)), index[None], axis=0
     )[0]
-    cycles: NDArray[np.int64] = np.ceil(chosen - 1e-9).astype(np.int64)
-    return cycles
+    return whole_cycles(chosen)
 
 
 def _plane_cycles(
