@@ -50,7 +50,7 @@ class InputError(AccelsimError):
         self.allowed = allowed
         super().__init__(self._message())
 
-    def seen_from(self, where: object, section: str = "") -> Self:
+    def seen_from(self, where: object, section: str = "", name: str | None = None) -> Self:
         """Return the error as it looks from the file that led to it; one that names a file of its own stays as it is.
 
         Parameters
@@ -59,8 +59,10 @@ class InputError(AccelsimError):
             The file that led to it.
         section
             Dotted key under which that file has what the error's key belongs to.
+        name
+            What the file calls that which it describes; an error that names this alone names no file.
         """
-        if self.where is not None:
+        if self.where not in (None, name):
             return self
         told = section and self.key and self.key.startswith(f"{section}.")
         key = self.key if told else ".".join(part for part in (section, self.key) if part)

@@ -127,10 +127,11 @@ def simulate(
         raise InputError("is negative", where="--seed", value=seed, allowed="a whole number of at least 0")
     request = _accuracy_request(accuracy, data)
     images = _images(graph, request)
-    array = build_array(config)
     memory, interconnect = memory_interface(config, dram), build_interconnect(config.interconnect)
     known: TilingSolutions = {} if solutions is None else solutions
-    mapping = map_network(graph, config, memory, array, _part_of(progress, "mapping"), known, interconnect)
+    with seen_from(place, name=config.name):
+        array = build_array(config)
+        mapping = map_network(graph, config, memory, array, _part_of(progress, "mapping"), known, interconnect)
     run = MachineRun(config, table, dram.spec.device, errors, _peak_bandwidth(config, dram), seed, fidelity)
     simulating = _part_of(progress, "simulation")
     skip = graph.annotations.skip

@@ -113,12 +113,15 @@ def origin(source: str | Path | HardwareConfig, overrides: Sequence[str] = ()) -
 
 
 @contextmanager
-def seen_from(place: str, section: str = "") -> Iterator[None]:
-    """Make errors that name no file name `place`, the config that led to them, and its `section`."""
+def seen_from(place: str, section: str = "", name: str | None = None) -> Iterator[None]:
+    """Make errors that name no file name `place`, the config that led to them, and its `section`.
+
+    One that names only the machine, which the config calls `name`, counts as such.
+    """
     try:
         yield
     except InputError as error:
-        raise error.seen_from(place, section) from None
+        raise error.seen_from(place, section, name) from None
 
 
 def _load_extended(path: Path, below: tuple[Path, ...]) -> dict[str, Any]:

@@ -201,7 +201,7 @@ def test_a_broken_config_is_refused(
     Path("machine.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
     message = refusal(["run", "machine.yaml", "lenet5"], monkeypatch, capsys)
     assert expected in message
-    file = "absent.yaml" if "absent.yaml: no" in expected else "." if "directory" in expected else "machine"
+    file = "absent.yaml" if "absent.yaml: no" in expected else "." if "directory" in expected else "machine.yaml: "
     assert message.startswith(file)
 
 
@@ -239,6 +239,10 @@ LINES: list[tuple[list[str], str]] = [
     (
         ["eyeriss", "lenet5", "--set", "dram.device=eyeriss.yaml"],
         "eyeriss.yaml: pe_array: unknown key; allowed: one of",
+    ),
+    (
+        ["eyeriss", "lenet5", "--set", "sram.global_buffer.capacity_kib=0.001"],
+        "eyeriss with --set: sram.global_buffer.capacity_kib = 0.001: layer 'c1' fits into buffer 'global_buffer'",
     ),
     (["eyeriss", "lenet5", "--batch", "0"], "Invalid value for '--batch': it should be greater than or equal to 1"),
     (["eyeriss", "lenet5", "--seed", "-1"], "Invalid value for '--seed': it should be greater than or equal to 0"),
