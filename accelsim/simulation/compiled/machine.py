@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _FEWEST_BURSTS = 64
 _BUFFERS_OFFERED = 8
 _MOST_FIRST_BURSTS = 2**18
+_SKEWED_BURSTS = 13
+"""More in each ring, so that the first bursts of all rings do not lie in the same set of the processor's cache."""
 _MOST_BYTES_PER_S = 9 * 10**12
 """Of an ideal memory; beyond that the time of a transfer could leave 64 bits."""
 
@@ -119,7 +121,7 @@ class CompiledMachine:
         patterns += [stage.output.drain for stage in stages]
         moved = sum(int(pattern.burst_counts(burst_bytes).sum()) for pattern in patterns)
         wanted = max(min(_BUFFERS_OFFERED * largest, moved, _MOST_FIRST_BURSTS), _FEWEST_BURSTS)
-        return int(2 ** np.ceil(np.log2(wanted)))
+        return int(2 ** np.ceil(np.log2(wanted))) + _SKEWED_BURSTS
 
     def _prepared(self, sizes: Sizes, order: Words, memory: Dram | IdealMemory) -> Words:
         """State of a machine that has not begun."""
