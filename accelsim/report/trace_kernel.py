@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from accelsim.jit import kernel
 from accelsim.units import PS_PER_US, ceil_div
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -24,20 +24,15 @@ _AT_ONCE = 1 << 12
 """Events written at one time: so few that their text stays in the caches."""
 _WORD = 8
 """Bytes of a text that are written at once."""
-
-# Places and digits are unsigned in the kernels: at a signed index Numba looks whether it counts from the end, for each
-# byte. It takes an unsigned and a signed number for two floats, so the constants are unsigned, too.
-_U = cast("Callable[[int], int]", np.uint64)
-_ONE, _TEN, _WORD_STEP = _U(1), _U(10), _U(_WORD)
-_DECIMALS, _PS_PER_US = _U(6), _U(PS_PER_US)
+_DECIMALS = 6
 
 
 class _Texts(NamedTuple):
     """Texts, each in whole words: the first word and the bytes of each."""
 
     words: NDArray[np.uint64]
-    first: NDArray[np.uint64]
-    size: NDArray[np.uint64]
+    first: NDArray[np.int64]
+    size: NDArray[np.int64]
 
 
 def write_events(
@@ -68,17 +63,17 @@ def write_events(
     widest += sum(max(map(len, names)) if kind == NAME else _MOST_DIGITS for kind in kinds)
     out = np.empty(min(number, _AT_ONCE) * widest + _WORD, np.uint8)
     for begin in range(0, number, _AT_ONCE):
-        values = np.column_stack([np.asarray(column[begin : begin + _AT_ONCE], np.uint64) for column in columns])
+        values = np.column_stack([np.asarray(column[begin : begin + _AT_ONCE], np.int64) for column in columns])
         end = _write(values, np.array(kinds), around, named, out)
         yield out[: end if begin + _AT_ONCE < number else end - len(_SEPARATOR)].data
 
 
 def _in_words(texts: Sequence[str]) -> _Texts:
-    sizes = np.array([len(text) for text in texts], np.uint64)
+    sizes = np.array([len(text) for text in texts], np.int64)
     padded = [text.encode("ascii").ljust(ceil_div(len(text), _WORD) * _WORD) for text in texts]
     first = np.cumsum([0, *(len(text) // _WORD for text in padded)])
     words = np.frombuffer(b"".join(padded), "<u8").astype(np.uint64)  # the kernel takes the lowest byte first
-    return _Texts(words, first.astype(np.uint64), sizes)
+    return _Texts(words, first.astype(np.int64), sizes)
 
 
 @kernel
@@ -89,9 +84,9 @@ def _copy(texts: _Texts, number: int, out: NDArray[np.uint8], at: int) -> int:
     word = texts.first[number]
     while place < end:
         for byte in range(_WORD):
-            out[place + _U(byte)] = np.uint8(texts.words[word] >> _U(8 * byte))
-        place += _WORD_STEP
-        word += _ONE
+            out[place + byte] = np.uint8(texts.words[word] >> np.uint64(8 * byte))
+        place += _WORD
+        word += 1
     return end
 
 
@@ -100,27 +95,27 @@ def _write_digits(value: int, digits: int, out: NDArray[np.uint8], at: int) -> i
     end = at + digits
     place = end
     while place > at:
-        place -= _ONE
-        rest = value // _TEN
-        out[place] = ord("0") + np.uint8(value - rest * _TEN)
+        place -= 1
+        rest = value // 10
+        out[place] = ord("0") + value - rest * 10
         value = rest
     return end
 
 
 @kernel
 def _write_number(value: int, out: NDArray[np.uint8], at: int) -> int:
-    digits, rest = _ONE, value // _TEN
+    digits, rest = 1, value // 10
     while rest > 0:
-        digits, rest = digits + _ONE, rest // _TEN
+        digits, rest = digits + 1, rest // 10
     return _write_digits(value, digits, out, at)
 
 
 @kernel
 def _write(
-    values: NDArray[np.uint64], kinds: NDArray[np.int64], around: _Texts, names: _Texts, out: NDArray[np.uint8]
+    values: NDArray[np.int64], kinds: NDArray[np.int64], around: _Texts, names: _Texts, out: NDArray[np.uint8]
 ) -> int:
     """Write all events; the number of bytes written."""
-    at = _U(0)
+    at = 0
     for row in range(values.shape[0]):
         for field in range(values.shape[1]):
             at = _copy(around, field, out, at)
@@ -130,10 +125,10 @@ def _write(
             elif kinds[field] == NUMBER:
                 at = _write_number(value, out, at)
             else:
-                whole = value // _PS_PER_US
+                whole = value // PS_PER_US
                 at = _write_number(whole, out, at)
                 out[at] = ord(".")
-                at = _write_digits(value - whole * _PS_PER_US, _DECIMALS, out, at + _ONE)
+                at = _write_digits(value - whole * PS_PER_US, _DECIMALS, out, at + 1)
         at = _copy(around, values.shape[1], out, at)
     return at
 
