@@ -68,6 +68,9 @@ class PeArrayConfig(Record):
     takes_encoded_weights: ClassVar[bool] = False
     """Whether the array itself decodes weights that are stored as sparse powers of two and a basis."""
 
+    sides: ClassVar[tuple[str, str]] = ("row", "column")
+    """What a row and what a column of the array that the page of a run draws is; empty where there is but one."""
+
     kind: str
     """Which array it is."""
     clock_mhz: float = Field(ge=0.001, le=100_000)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from accelsim.config.pe_array import PeArrayConfig
 from accelsim.units import ceil_div
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class ArrayUse:
     ----------
     rows, cols
         Parts of the array.
+    sides
+        What a row and what a column is called.
     block
         Parts per cell along rows and columns.
     maps
@@ -60,6 +63,7 @@ class ArrayUse:
 
     rows: int
     cols: int
+    sides: tuple[str, str]
     block: tuple[int, int]
     maps: tuple[ArrayMap, ...]
     layers: tuple[ArrayMap, ...]
@@ -82,10 +86,17 @@ def array_use(result: RunResult, profile: Profile) -> ArrayUse | None:
     return ArrayUse(
         rows=rows,
         cols=cols,
+        sides=_sides(result),
         block=block,
         maps=(_array_map("", whole, block), *(map_of(layer) for layer in slowest)),
         layers=tuple(map_of(layer) for layer in timed),
     )
+
+
+def _sides(result: RunResult) -> tuple[str, str]:
+    """What a row and what a column of the run's array is called."""
+    record = PeArrayConfig.kind_of(result.resolved_config.get("pe_array", {}))
+    return record.sides if issubclass(record, PeArrayConfig) else PeArrayConfig.sides
 
 
 def _array_map(name: str, shares: NDArray[np.float64], block: tuple[int, int]) -> ArrayMap:

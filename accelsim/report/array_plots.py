@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _TALLEST_MAP, _LOWEST_MAP, _LARGEST_CELL = 460, 120, 26
 _FAINTEST = 0.1
 """Top of the colour scale, in percent, of a map on which nothing is busier."""
+_MOST_TICKS = 8
 _LONGEST_SIDE = 4
 """Sides of the array up to this ratio are drawn to scale."""
 
@@ -27,19 +28,23 @@ def draw_array(data: ArrayUse) -> Figure:
     shape = square if 1 / _LONGEST_SIDE <= high / wide <= _LONGEST_SIDE else {}
     traces = [_heat_map(entry, data) | {"visible": index == 0} for index, entry in enumerate(data.maps)]
     return figure(
-        traces, height + 60, margin={"l": 56, "r": 92, "t": 10, "b": 44},
-        xaxis={
-            "title": {"text": _axis_title("column", cols)}, "showgrid": False, "zeroline": False, "constrain": "domain",
-        },
-        yaxis={
-            "title": {"text": _axis_title("row", rows)}, "autorange": "reversed", "showgrid": False, "zeroline": False,
-            **shape,
-        },
+        traces, height + 60, margin={"l": 56, "r": 124, "t": 10, "b": 44},
+        xaxis=_side(data.sides[1], data.cols, cols) | {"constrain": "domain"},
+        yaxis=_side(data.sides[0], data.rows, rows) | {"autorange": "reversed"} | shape,
     )  # fmt: skip
 
 
-def _axis_title(side: str, block: int) -> str:
-    return side if block == 1 else f"{side} (cells of {block})"
+def _side(name: str, parts: int, block: int) -> dict[str, Any]:
+    """Axis along a side of the array: parts are counted, so there is nothing between two of them."""
+    steps = (digit * 10**power for power in range(6) for digit in (1, 2, 5))
+    return {
+        "title": {"text": name if block == 1 else f"{name} (cells of {block})"},
+        "tick0": 0,
+        "dtick": next(step for step in steps if step * _MOST_TICKS >= parts),
+        "showticklabels": parts > 1,
+        "showgrid": False,
+        "zeroline": False,
+    }
 
 
 def _heat_map(entry: ArrayMap, data: ArrayUse) -> dict[str, Any]:
@@ -48,14 +53,21 @@ def _heat_map(entry: ArrayMap, data: ArrayUse) -> dict[str, Any]:
         "type": "heatmap",
         "name": plain_text(entry.name) or "whole run",
         "z": [[compact(100 * share) for share in row] for row in entry.shares],
-        "x0": 0, "dx": cols, "y0": 0, "dy": rows,
+        "x0": (cols - 1) / 2, "dx": cols, "y0": (rows - 1) / 2, "dy": rows,  # a cell lies around its middle
         "zmin": 0, "zmax": compact(max(100 * max(map(max, entry.shares)), _FAINTEST)),
-        "hovertemplate": "row %{y}, column %{x}<br><b>%{z:.1f} %</b> of the time<extra></extra>",
+        "hovertemplate": f"{_place(data)}<br><b>%{{z:.1f}} %</b> of the time<extra></extra>",
         "autocolorscale": True,  # the page has a scale for either theme
-        "colorbar": {"thickness": 12, "outlinewidth": 0, "ticksuffix": " %"},
+        "colorbar": {"thickness": 12, "outlinewidth": 0, "ticksuffix": " %", "title": {"text": "busy"}},
         "xgap": 1 if len(entry.shares[0]) <= 32 else 0,
         "ygap": 1 if len(entry.shares) <= 32 else 0,
     }  # fmt: skip
+
+
+def _place(data: ArrayUse) -> str:
+    """Template that tells where a cell lies."""
+    sides = zip(data.sides, data.block, ("y", "x"), strict=True)
+    named = [f"{'around ' * (block > 1)}{side} %{{{axis}}}" for side, block, axis in sides if side]
+    return ", ".join(named)
 
 
 def draw_balance(data: ArrayUse) -> Figure:

@@ -25,7 +25,7 @@ def array_section(result: RunResult, profile: Profile, figures: dict[str, Figure
     names = ["Whole run", *(shortened(entry.name, _NAME_LENGTH) for entry in data.maps[1:])]
     whole = data.maps[0]
     note = (
-        f"{data.rows:,} x {data.cols:,} parts, busy {quantities.share(whole.mean)} of the run on average, the busiest "
+        f"{_parts(data)}, busy {quantities.share(whole.mean)} of the run on average, the busiest "
         f"{quantities.share(whole.most)}, the idlest {quantities.share(whole.least)}."
     )
     if len(data.maps) <= len(data.layers):
@@ -33,6 +33,16 @@ def array_section(result: RunResult, profile: Profile, figures: dict[str, Figure
     balance = subsection(
         "Balance by layer",
         plot("array_balance"),
-        note="Mean over the parts of the array; the whiskers reach from the idlest to the busiest.",
+        note=(
+            "Mean over the parts of the array; the whiskers reach from the idlest to the busiest, so a long one tells of "
+            "parts that the layer leaves without work."
+        ),
     )
     return section("Array", switch("array", names), plot("array"), balance, note=note)
+
+
+def _parts(data: array_figures.ArrayUse) -> str:
+    """Parts of the array in words."""
+    counts = zip((data.rows, data.cols), data.sides, strict=True)
+    named = [f"{count:,} {side}{'s' * (count > 1)}" for count, side in counts if side]
+    return " x ".join(named)

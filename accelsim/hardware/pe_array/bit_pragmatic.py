@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 class BitPragmaticConfig(PeArrayConfig):
     """Tiles of inner-product units that work through the terms of activations."""
+
+    sides: ClassVar[tuple[str, str]] = ("filter", "column")
 
     kind: Literal["bit_pragmatic"] = "bit_pragmatic"
     tiles: int = Field(ge=1, le=4_096)

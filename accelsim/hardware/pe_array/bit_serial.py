@@ -59,6 +59,8 @@ class BitSerialConfig(PeArrayConfig):
 
     takes_encoded_weights: ClassVar[bool] = True
 
+    sides: ClassVar[tuple[str, str]] = ("slice", "line")
+
     kind: Literal["bit_serial"] = "bit_serial"
     slices: int = Field(ge=1, le=4096)
     """Filters worked on at one time."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -42,6 +42,8 @@ Indexing = Literal["step", "direct"]
 
 class CambriconXConfig(PeArrayConfig):
     """Elements that compute outputs of their own, with an indexing unit for each."""
+
+    sides: ClassVar[tuple[str, str]] = ("processing element", "")
 
     kind: Literal["cambricon_x"] = "cambricon_x"
     processing_elements: int = Field(ge=1, le=4_096)

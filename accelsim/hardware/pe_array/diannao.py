@@ -9,7 +9,7 @@ DaDianNao (MICRO 2014) is sixteen such units that share the inputs: one with six
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -34,6 +34,8 @@ LATCH_BIT = "latch_bit"
 
 class DianNaoConfig(PeArrayConfig):
     """A neural functional unit of three stages: multipliers, adder trees, functions."""
+
+    sides: ClassVar[tuple[str, str]] = ("adder tree", "multiplier")
 
     kind: Literal["diannao"] = "diannao"
     outputs: int = Field(ge=1, le=65_536)

@@ -93,3 +93,26 @@ def test_figures_are_valid_and_the_page_shows_them(shape: tuple[int, int]) -> No
     for drawn in (array_plots.draw_array(data), array_plots.draw_balance(data)):
         go.Figure(drawn)
     assert ">Array<" in render_report(run)
+
+
+def test_sides_have_the_names_of_the_array_and_whole_numbers() -> None:
+    run = accelsim.simulate("cambricon_x", "lenet5")
+    assert run.profile is not None
+    data = array_figures.array_use(run, run.profile)
+    assert data is not None
+    assert data.sides == ("processing element", "")
+    assert "16 processing elements, busy " in render_report(run)
+    layout = array_plots.draw_array(data)["layout"]
+    assert layout["yaxis"]["title"]["text"] == "processing element"
+    assert (layout["yaxis"]["tick0"], layout["yaxis"]["dtick"]) == (0, 2)
+    assert not layout["xaxis"]["showticklabels"], "a single part has no place to tell"
+
+
+def test_a_cell_of_several_parts_lies_around_them_and_names_them() -> None:
+    run = make_run()
+    run, profile = _with_busy(run, {_timed(run)[0]: np.ones((130, 3))})
+    data = array_figures.array_use(run, profile)
+    assert data is not None
+    heat_map = array_plots.draw_array(data)["data"][0]
+    assert (heat_map["y0"], heat_map["dy"], heat_map["x0"], heat_map["dx"]) == (1, 3, 0, 1)
+    assert heat_map["hovertemplate"].startswith("around row %{y}, column %{x}<br>")
