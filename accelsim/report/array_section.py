@@ -34,8 +34,8 @@ def array_section(result: RunResult, profile: Profile, figures: dict[str, Figure
         "Balance by layer",
         plot("array_balance"),
         note=(
-            "Mean over the parts of the array; the whiskers reach from the idlest to the busiest, so a long one tells of "
-            "parts that the layer leaves without work."
+            "Mean over the parts of the array; the whiskers reach from the idlest to the busiest, so a long one tells "
+            "of parts that the layer leaves without work."
         ),
     )
     return section("Array", switch("array", names), plot("array"), balance, note=note)
