@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accelsim.hardware.cache import lanes
 from accelsim.hardware.cache import layout as lo
 from accelsim.hardware.cache.kernel import end_steps, replay
+from accelsim.units import ceil_div
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from accelsim.hardware.cache.layout import Words
+    from accelsim.hardware.cache.layout import Entries, Words
 
-_FIRST_EVENTS = 1 << 16
-_FIRST_STEPS = 1 << 10
+_FIRST_EVENTS = 1 << 18
+_FIRST_STEPS = 1 << 13
 _QUEUE = 256
 
-Caches = tuple["Words", ...]
-"""``(levels, entries, streams, queue, cores, setting, ticks, events, issued)`` as the kernels take them."""
+HOST_LINE_BYTES = 64
+"""Line of the caches of the processor on which this runs."""
+
+Caches = tuple[Any, ...]
+"""``(levels, entries, streams, queue, cores, setting, ticks, events, issued, pages, left)`` as kernels take them."""
 
 
 @dataclass(frozen=True)
@@ -153,33 +158,42 @@ class Hierarchy:
         Size of a line, and of the pages that prefetchers do not leave; powers of two.
     outstanding
         What a core can have on the way.
+    memory_bytes
+        Bytes of the memory below; entries are narrow where its lines allow that.
     """
 
     def __init__(
-        self, levels: Sequence[CacheLevel], cores: int, line_bytes: int, page_bytes: int, outstanding: Outstanding
+        self,
+        levels: Sequence[CacheLevel],
+        cores: int,
+        line_bytes: int,
+        page_bytes: int,
+        outstanding: Outstanding,
+        memory_bytes: int = 1 << 62,
     ) -> None:
         self.levels = tuple(levels)
         self.line_bytes = line_bytes
-        table = np.zeros((len(levels), lo.N_LEVEL), np.int64)
+        table = np.zeros((len(levels), lo.N_LEVEL + cores), np.int64)
         first = stream = 0
-        for row, level in zip(table, levels, strict=True):
-            row[[lo.LV_FIRST, lo.LV_SIZE, lo.LV_SETS, lo.LV_WAYS]] = (
-                first,
-                level.sets * level.ways,
-                level.sets,
-                level.ways,
-            )
+        for number, (row, level) in enumerate(zip(table, levels, strict=True)):
+            room = lanes.HALF if level.ways <= lanes.HALF else ceil_div(level.ways, lanes.WIDTH) * lanes.WIDTH
+            size = level.sets * room if number else ceil_div(level.sets, lanes.WIDTH) * lanes.WIDTH * level.ways
+            row[[lo.LV_SETS, lo.LV_WAYS, lo.LV_ROOM]] = level.sets, level.ways, room
             row[[lo.LV_CORES, lo.LV_THROUGH]] = level.cores, level.writes_through
             row[[lo.LV_LATENCY, lo.LV_STREAM]] = level.latency_cycles, stream
-            caches = -(-cores // level.cores)
-            first += caches * level.sets * level.ways
+            caches = ceil_div(cores, level.cores)
+            row[lo.LV_PLACE :] = first + np.arange(cores) // level.cores * size
+            first += caches * size
             if level.prefetcher:
                 own = level.prefetcher
                 row[[lo.LV_STREAMS, lo.LV_TRAINING]] = own.streams, own.training_requests
                 row[[lo.LV_DEGREE, lo.LV_DISTANCE]] = own.degree, own.distance_lines
                 stream += caches * own.streams
         self._levels = table
-        self._entries = np.full(first, lo.EMPTY, np.int64)
+        narrow = memory_bytes // line_bytes << lo.MARK_BITS <= np.iinfo(np.int32).max
+        self._entries = empty_entries(first, np.dtype(np.int32 if narrow else np.int64))
+        self._left = np.zeros(lanes.WIDTH, self._entries.dtype)
+        self._pages = np.zeros((max(stream, 1), lo.PAGES), np.int64)
         self._streams = np.full((max(stream, 1), lo.N_STREAM), -1, np.int64)
         self._cores = np.zeros((cores, lo.N_CORE), np.int64)
         self._setting = np.zeros(lo.N_SETTING, np.int64)
@@ -205,7 +219,8 @@ class Hierarchy:
         before = [array.copy() for array in self._state()]
         while True:
             self._cores[:] = 0
-            self._levels[:, lo.LV_READS :] = 0
+            self._cores[:, lo.CO_ASKED] = -self._setting[lo.SE_LATENCY]
+            self._levels[:, lo.LV_READS : lo.N_LEVEL] = 0
             self._setting[lo.SE_EVENTS] = 0
             self._issued[:] = -1
             caches = self.caches
@@ -231,6 +246,8 @@ class Hierarchy:
             self._ticks,
             self._events,
             self._issued,
+            self._pages,
+            self._left,
         )
 
     def replay(self, records: Words) -> MemoryTraffic:
@@ -241,7 +258,7 @@ class Hierarchy:
         """Lines that any cache holds."""
         return set((self._entries[self._entries != lo.EMPTY] >> 2).tolist())
 
-    def _state(self) -> tuple[Words, ...]:
+    def _state(self) -> tuple[Entries | Words, ...]:
         return self._entries, self._streams, self._setting  # the setting holds the clock by which streams age
 
     def _traffic(self) -> MemoryTraffic:
@@ -253,3 +270,10 @@ class Hierarchy:
             ticks=tuple(row[:step].copy() for row, step in zip(self._ticks, steps, strict=True)),
             counts=tuple(LevelCounts(*(int(row[column]) for column in counts)) for row in self._levels),
         )
+
+
+def empty_entries(count: int, kind: np.dtype[Any]) -> Entries:
+    """Entries that begin where a line of the processor's own caches does, so that no vector of them lies in two."""
+    entries = np.full(count + HOST_LINE_BYTES // kind.itemsize, lo.EMPTY, kind)
+    begin = -entries.ctypes.data % HOST_LINE_BYTES // kind.itemsize
+    return entries[begin : begin + count]

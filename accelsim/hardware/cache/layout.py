@@ -8,32 +8,37 @@ from numpy.typing import NDArray
 Words = NDArray[np.int64]
 """An array of whole numbers, one meaning per column."""
 
+Entries = NDArray[np.int32] | NDArray[np.int64]
+"""What caches hold, in whole numbers as wide as the lines of the memory need."""
+
 TICKS = 1_024
 """Parts of a cycle in which kernels count time, so that a line may cost less than a cycle."""
 
 # levels: one row per cache level, from the one next to the core outwards
-LV_FIRST = 0  # place of the first set of the first cache in `entries`
-LV_SIZE = 1  # entries of one cache
-LV_SETS = 2
-LV_WAYS = 3
-LV_CORES = 4  # cores that share one cache
-LV_THROUGH = 5  # 1 where stores go through and do not allocate
-LV_LATENCY = 6  # cycles
-LV_STREAM = 7  # first row of this level in `streams`
-LV_STREAMS = 8  # streams that one prefetcher follows; 0 without a prefetcher
-LV_TRAINING = 9  # misses of a page before it is followed
-LV_DEGREE = 10  # lines fetched per trigger
-LV_DISTANCE = 11  # lines that a stream may be ahead
-LV_READS = 12  # requests for a line from above, prefetches of the level above included
-LV_WRITES = 13  # stores and write-backs from above
-LV_MISSES = 14  # requests for a line that was not there
-LV_PREFETCHES = 15  # lines that this level's own prefetcher brought
-LV_COVERED = 16  # first uses of such lines
-N_LEVEL = 17
+LV_SETS = 0
+LV_WAYS = 1
+LV_CORES = 2  # cores that share one cache
+LV_THROUGH = 3  # 1 where stores go through and do not allocate
+LV_LATENCY = 4  # cycles
+LV_STREAM = 5  # first row of this level in `streams`
+LV_STREAMS = 6  # streams that one prefetcher follows; 0 without a prefetcher
+LV_TRAINING = 7  # misses of a page before it is followed
+LV_DEGREE = 8  # lines fetched per trigger
+LV_DISTANCE = 9  # lines that a stream may be ahead
+LV_ROOM = 10  # entries from set to set; of no meaning in the first level
+LV_READS = 11  # requests for a line from above, prefetches of the level above included
+LV_WRITES = 12  # stores and write-backs from above
+LV_MISSES = 13  # requests for a line that was not there
+LV_PREFETCHES = 14  # lines that this level's own prefetcher brought
+LV_COVERED = 15  # first uses of such lines
+N_LEVEL = 16
+LV_PLACE = N_LEVEL  # and behind it, for each core: place in `entries` of its cache
 
-# entries: line * 4 + marks, the most recently used of a set first; -1 where empty
+# entries: line * 4 + marks, the most recently used of a set first; -1 where empty, or behind the last way
 DIRTY = 1
 PREFETCHED = 2
+MARKS = DIRTY | PREFETCHED
+MARK_BITS = 2
 EMPTY = -1
 
 # streams: one row per followed page
@@ -45,6 +50,9 @@ ST_HEAD = 4  # line furthest ahead
 ST_USED = 5  # time of last use
 N_STREAM = 6
 
+# pages: by the last bits of a page the row of the stream that followed such a page last, one row per prefetcher
+PAGES = 64
+
 # cores: one row each; times in ticks
 CO_CLOCK = 0
 CO_START = 1  # of the current step
@@ -53,7 +61,9 @@ CO_DEMANDS = 3  # demand misses of the step
 CO_AHEAD = 4  # lines that nobody waits for yet, over all steps
 CO_LATENCY = 5  # cycles that the caches below the first took to answer in this step
 CO_STEP = 6
-N_CORE = 7
+CO_ASKED = 7  # when the last line was fetched ahead from memory
+CO_PLACE = 8  # where the next such line goes in `issued`
+N_CORE = 9
 
 # records: runs of bytes that a core reads or writes
 RE_CORE = 0

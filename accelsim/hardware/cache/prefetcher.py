@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from accelsim.hardware.cache import layout as lo
-from accelsim.hardware.cache.sets import cache_of
 from accelsim.jit import lean_kernel
 
 if TYPE_CHECKING:
@@ -20,20 +19,35 @@ if TYPE_CHECKING:
 
 
 @lean_kernel
-def find_stream(levels: Words, streams: Words, setting: Words, level: int, core: int, line: int) -> int:
+def cache_of(levels: Words, level: int, core: int) -> int:
+    """Number of the cache of a core among those of a level; a division takes as long as the search through a set."""
+    sharers = levels[level, lo.LV_CORES]
+    if sharers == 1:
+        return core
+    return 0 if core < sharers else core // sharers
+
+
+@lean_kernel
+def find_stream(levels: Words, streams: Words, pages: Words, setting: Words, level: int, core: int, line: int) -> int:
     """Row of the stream that follows the page of a line; the oldest one is given up for a new page."""
     count = levels[level, lo.LV_STREAMS]
     row = levels[level, lo.LV_STREAM] + cache_of(levels, level, core) * count
     page = line >> setting[lo.SE_PAGE_SHIFT]
     setting[lo.SE_TIME] += 1
+    likely: int = pages[row, page & lo.PAGES - 1]
+    if streams[likely, lo.ST_PAGE] == page and row <= likely < row + count:
+        streams[likely, lo.ST_USED] = setting[lo.SE_TIME]
+        return likely
     for s in range(row, row + count):
         if streams[s, lo.ST_PAGE] == page:
             streams[s, lo.ST_USED] = setting[lo.SE_TIME]
+            pages[row, page & lo.PAGES - 1] = s
             return s
     oldest: int = row
     for s in range(row, row + count):
         if streams[s, lo.ST_USED] < streams[oldest, lo.ST_USED]:
             oldest = s
+    pages[row, page & lo.PAGES - 1] = oldest
     streams[oldest, lo.ST_PAGE] = page
     streams[oldest, lo.ST_LAST] = line
     streams[oldest, lo.ST_HEAD] = line
@@ -58,14 +72,17 @@ def is_free(cores: Words, setting: Words, issued: Words, core: int, queued: int)
     limit = setting[lo.SE_AHEAD]
     if queued >= limit:
         return False
-    number = cores[core, lo.CO_AHEAD] + queued
-    return number < limit or not in_flight(cores, setting, issued, core, number % limit)
+    if cores[core, lo.CO_AHEAD] + queued < limit:
+        return True
+    place = cores[core, lo.CO_PLACE] + queued
+    return not in_flight(cores, setting, issued, core, place - limit if place >= limit else place)
 
 
 @lean_kernel
 def follow(
     levels: Words,
     streams: Words,
+    pages: Words,
     queue: Words,
     cores: Words,
     setting: Words,
@@ -75,7 +92,7 @@ def follow(
     line: int,
 ) -> None:
     """Tell a level's prefetcher of a request; the lines that it wants go into `queue`."""
-    s = find_stream(levels, streams, setting, level, core, line)
+    s = find_stream(levels, streams, pages, setting, level, core, line)
     moved = line - streams[s, lo.ST_LAST]
     streams[s, lo.ST_LAST] = line
     if moved == 0 and streams[s, lo.ST_MISSES] > 0:

@@ -176,8 +176,8 @@ class SimdConfig(PeArrayConfig):
         """Cycles that a miss of all levels spends in the caches."""
         return sum(cache.latency_cycles for cache in self.caches.values())
 
-    def hierarchy(self, memory_latency_cycles: int) -> Hierarchy:
-        """Build the caches, empty, above a memory that takes at least so many cycles."""
+    def hierarchy(self, memory_latency_cycles: int, memory_bytes: int = 1 << 62) -> Hierarchy:
+        """Build the caches, empty, above a memory of so many bytes that takes at least so many cycles."""
         levels = [
             CacheLevel(
                 name=name,
@@ -197,4 +197,4 @@ class SimdConfig(PeArrayConfig):
             window_cycles=self.window_cycles,
             latency_cycles=memory_latency_cycles + self.path_cycles,
         )
-        return Hierarchy(levels, self.cores, self.line_bytes, self.page_bytes, outstanding)
+        return Hierarchy(levels, self.cores, self.line_bytes, self.page_bytes, outstanding, memory_bytes)

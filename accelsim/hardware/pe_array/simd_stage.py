@@ -74,7 +74,7 @@ class SimdCores:
 
     def begin(self, memory: MemoryInterface) -> SimdRun:
         """Begin a run, the caches empty."""
-        return SimdRun(self.config, self.lanes, memory.latency_cycles)
+        return SimdRun(self.config, self.lanes, memory.latency_cycles, memory.capacity_bytes)
 
 
 @dataclass(frozen=True)
@@ -108,12 +108,14 @@ class SimdRun:
         As `SimdCores` takes them.
     memory_latency_cycles
         Cycles from a read of a closed row to its data.
+    memory_bytes
+        Bytes of the memory.
     """
 
-    def __init__(self, config: SimdConfig, lanes: int, memory_latency_cycles: int) -> None:
+    def __init__(self, config: SimdConfig, lanes: int, memory_latency_cycles: int, memory_bytes: int) -> None:
         self._config = config
         self._lanes = lanes
-        self._hierarchy = config.hierarchy(memory_latency_cycles)
+        self._hierarchy = config.hierarchy(memory_latency_cycles, memory_bytes)
         self._records = np.zeros((loops.BATCH, lo.N_RECORD), np.int64)
 
     # -- what the mapper asks ------------------------------------------------------------------------------------
