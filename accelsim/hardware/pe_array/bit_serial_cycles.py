@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.hardware.pe_array.bit_serial_estimate import bases_loaded
+from accelsim.hardware.pe_array.bit_serial_geometry import occurrences
 from accelsim.hardware.pe_array.bit_serial_kernel import pass_cycles, row_cycles
 from accelsim.units import ceil_div
 from accelsim.workload.pot.operand import KnownPotOperand
@@ -166,9 +167,9 @@ class LayerCycles:
             return self._exact_rows[1]
         estimate, geometry = self.costs.estimate, self.geometry
         each = np.broadcast_to(geometry.row_elements * float(geometry.pixels), (geometry.groups, geometry.rows))
-        lanes, times = np.unique(self.tiles.count, return_counts=True)
-        used = sum(count * estimate.row_share(size) for size, count in zip(lanes.tolist(), times.tolist(), strict=True))
-        taken = sum(count * estimate.row(size).mean for size, count in zip(lanes.tolist(), times.tolist(), strict=True))
+        lanes = occurrences(self.tiles.count)
+        used = sum(times * estimate.row_share(size) for size, times in lanes.items())
+        taken = sum(times * estimate.row(size).mean for size, times in lanes.items())
         return RowActivity(
             each * estimate.density, each * estimate.digits.mean, np.full(each.shape, used), np.full(each.shape, taken)
         )
@@ -247,8 +248,7 @@ class LayerCycles:
             starts = np.flatnonzero(np.diff(groups, prepend=-1))
             joint = np.logical_or.reduceat(rows[units], starts, axis=0)
             per_line = [np.bincount(self.lines[number][row], minlength=costs.lines) for row in rows[units]]
-            sizes, times = np.unique(np.concatenate(per_line), return_counts=True)
-            key = float((joint @ channels).sum()) * by_pass, tuple(zip(sizes.tolist(), times.tolist(), strict=True))
+            key = float((joint @ channels).sum()) * by_pass, tuple(occurrences(np.concatenate(per_line)).items())
             alike[key] = alike.get(key, 0) + 1
         kinds, table = estimate.lanes_per_block(self.tiles)
         cycles, moved = np.zeros(self.blocks.trips["m"]), 0.0

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from accelsim.hardware.pe_array.bit_content import booth_digits, booth_distribution
-from accelsim.hardware.pe_array.bit_serial_geometry import activations
+from accelsim.hardware.pe_array.bit_serial_geometry import activations, occurrences
 from accelsim.hardware.pe_array.expectation import (
     Distribution,
     certain,
@@ -187,11 +187,10 @@ class Estimate:
             first, end = geometry.row_range(0, k)
             per_line = np.bincount(geometry.lines_of(first, end, costs.lines), minlength=costs.lines)
             units = self.side_by_side * ceil_div(min(geometry.filters, config.slices), config.selector_slices)
-            rows, times = np.unique(per_line, return_counts=True)
             by_selector, by_pass = self._needed
             self._passes[k, lanes] = self.pass_cycles(
                 lanes,
-                dict(zip(rows.tolist(), (times * units).tolist(), strict=True)),
+                {rows: times * units for rows, times in occurrences(per_line).items()},
                 by_selector,
                 bases_loaded(costs, first, end),
                 self.side_by_side * by_pass * float(geometry.row_channels[first:end].sum()),
@@ -204,13 +203,12 @@ class Estimate:
         """Tiles of a block of `m` pixels by the lanes that they use, on average over the blocks."""
         if m not in self._tiles:
             tiles = self._costs.geometry.tiles(m, self._costs.lanes)
-            lanes, times = np.unique(tiles.count, return_counts=True)
+            count = tiles.count
             blocks = ceil_div(self._costs.geometry.pixels, m)
             if self._costs.geometry.pixels % m:  # the last block is cut: look at the whole ones
-                whole = tiles.block < max(blocks - 1, 1)
-                lanes, times = np.unique(tiles.count[whole], return_counts=True)
                 blocks = max(blocks - 1, 1)
-            self._tiles[m] = dict(zip(lanes.tolist(), (times / blocks).tolist(), strict=True))
+                count = count[tiles.block < blocks]
+            self._tiles[m] = {lanes: times / blocks for lanes, times in occurrences(count).items()}
         return self._tiles[m]
 
     def block_cycles(self, passes: NDArray[np.int64], m: NDArray[np.int64], k: NDArray[np.int64]) -> NDArray[np.int64]:

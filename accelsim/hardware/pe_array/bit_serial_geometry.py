@@ -173,6 +173,13 @@ class Geometry:
         return new
 
 
+def occurrences(numbers: NDArray[np.integer]) -> dict[int, int]:
+    """How often each number occurs; none is negative, and all are small, so that counting is quicker than sorting."""
+    counts = np.bincount(numbers)
+    found = np.flatnonzero(counts)
+    return dict(zip(found.tolist(), counts[found].tolist(), strict=True))
+
+
 def geometry_of(layer: ArrayLayer) -> Geometry:
     """Geometry of a layer.
 
