@@ -183,3 +183,21 @@ def test_plenty_of_room_takes_the_layer_in_one_block() -> None:
     tiling = search_tiling(problem)
     assert tiling is not None
     assert len(BlockSequence(problem, tiling).work.cycles) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 6), st.integers(1, 5), small, st.integers(1, 24), st.integers(1, 24), st.data())
+def test_larger_ifmap_spads_are_never_slower(
+    rows: int, cols: int, taps: int, channels: int, filters: int, data: st.DataObject
+) -> None:
+    """Whatever of a layer may lie in a small spad may lie in a larger one, so long as that holds a window's row."""
+    height, width = data.draw(st.tuples(small, st.integers(1, 4)))
+    operator, shape = Conv(filters, Window((height, taps))), (1, channels, height + 3, taps + width)
+    rates = data.draw(st.tuples(small, small, small))
+    cycles = []
+    for words in range(taps, taps + 24):
+        machine = Machine(rows, cols, (60, words, 5), rates)
+        problem = tiling_problem(operator, shape, machine)
+        extents = (np.array([extent]) for extent in (1, problem.dims.m, problem.dims.n, problem.dims.k))
+        cycles.append(int(problem.costs.estimated_cycles(*extents)[0]))
+    assert cycles == sorted(cycles, reverse=True)

@@ -215,6 +215,12 @@ def _even_share(total, most):
 
 
 @kernel
+def _next_share(total, most):
+    """The largest of the even shares, rounded up, that is no more than `most`; 0 where there is none."""
+    return ceil_div(total, ceil_div(total, most)) if most > 0 else 0
+
+
+@kernel
 def _lay_out(a, block, shape, r, most_q, sets):
     """Fill in p, q, t, g for `r` sets of other channels: as much in an element as its spads hold, in even parts."""
     channels, filters = block["channels"], block["filters"]
@@ -230,7 +236,10 @@ def _lay_out(a, block, shape, r, most_q, sets):
 
 @kernel
 def choose_shape(a, block, shape, trial):
-    """Lay a block out for the fewest cycles, among equals for the fewest words on the networks."""
+    """Lay a block out for the fewest cycles, among equals for the fewest words on the networks.
+
+    What may lie in an element and side by side are even shares of the channels; larger spads only add to them.
+    """
     _fold(a, block, shape)
     if a["given"][0] > 0:
         _take_given(a, block, shape)
@@ -238,21 +247,19 @@ def choose_shape(a, block, shape, trial):
     _fold(a, block, trial)
     sets = sets_that_fit(a, shape["e"], shape["height"])
     spad_q = min(a["ifmap_spad"], a["filter_spad"]) // shape["taps"]
-    best, best_words, last = -1, -1, 0
-    chunks = 1
-    while last != 1:
-        r = ceil_div(block["channels"], spad_q * chunks)
-        chunks += 1
-        if r > sets or r == last:
-            continue
-        last = r
-        for most_q in (spad_q, ceil_div(spad_q, 2)):
+    best, best_words = -1, -1
+    most_q = _next_share(block["channels"], spad_q)
+    while most_q > 0:
+        r = _next_share(ceil_div(block["channels"], most_q), sets)
+        while r > 0:
             _lay_out(a, block, trial, r, most_q, sets)
             cycles, words = block_cycles(a, block, trial), _traffic(a, block, trial)
             if best < 0 or cycles < best or (cycles == best and words < best_words):
                 best, best_words = cycles, words
                 shape["p"], shape["q"], shape["r"] = trial["p"], trial["q"], trial["r"]
                 shape["t"], shape["g"] = trial["t"], trial["g"]
+            r = _next_share(ceil_div(block["channels"], most_q), r - 1)
+        most_q = _next_share(block["channels"], most_q - 1)
     return best
 
 
