@@ -62,18 +62,21 @@ def merge_cores(traffic: MemoryTraffic) -> CacheSteps:
     return CacheSteps(cycles, merged)
 
 
-def line_pattern(events: NDArray[np.int64], line_bytes: int) -> tuple[NDArray[np.int64], AddressPattern]:
-    """Steps that touch the memory, and the lines of each; lines in a row are one run."""
-    lines, step = events[:, lo.EV_LINE], events[:, lo.EV_STEP]
+def line_pattern(
+    lines: NDArray[np.int64], step: NDArray[np.int64], line_bytes: int
+) -> tuple[NDArray[np.int64], AddressPattern]:
+    """Steps that touch the memory, in order, and the lines of each; lines in a row are one run."""
     if not len(lines):
         return np.empty(0, np.int64), AddressPattern.empty(0)
-    begins = np.ones(len(lines), bool)
-    begins[1:] = (np.diff(lines) != 1) | (np.diff(step) != 0)
+    later = np.ones(len(lines), bool)
+    later[1:] = step[1:] != step[:-1]
+    begins = later.copy()
+    begins[1:] |= lines[1:] != lines[:-1] + 1
     first = np.flatnonzero(begins)
     length = np.diff(np.append(first, len(lines)))
-    present, owner = np.unique(step[first], return_inverse=True)
     runs = runs_of(lines[first] * line_bytes, length * line_bytes)
-    return present, AddressPattern.gather([(owner, runs)], len(present))
+    offsets = np.append(np.flatnonzero(later[first]), len(first))
+    return step[later], AddressPattern(runs, offsets)
 
 
 @dataclass(frozen=True)
@@ -103,16 +106,18 @@ class StageSteps:
     buffer: str
     output_pixels: int
 
-    def _of_kind(self, kind: int) -> tuple[NDArray[np.int64], AddressPattern]:
+    def _of_kind(self, kind: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Lines of the events of a kind, and their steps."""
         events = self.steps.events
-        return line_pattern(events[events[:, lo.EV_KIND] == kind], self.line_bytes)
+        found = np.flatnonzero(events[:, lo.EV_KIND] == kind)
+        return events[found, lo.EV_LINE], events[found, lo.EV_STEP]
 
     @property
     def compute_cycles(self) -> NDArray[np.int64]:
         """Cycles per step of the machine: one to begin, three per step of the cores, one to end."""
-        cycles, events = self.steps.cycles, self.steps.events
+        cycles = self.steps.cycles
         waits = np.zeros(len(cycles), bool)
-        waits[events[events[:, lo.EV_KIND] == lo.DEMAND, lo.EV_STEP]] = True
+        waits[self._of_kind(lo.DEMAND)[1]] = True
         hidden = max(int(self.window_cycles) - self.path_cycles, 0)
         exposed = max(self.path_cycles - int(self.window_cycles), 0)
         ahead = np.where(waits, np.minimum(cycles, hidden), 0)
@@ -125,11 +130,11 @@ class StageSteps:
         count = len(self.steps.cycles)
         number = np.arange(count)
         tiles = []
-        missed, fetch = self._of_kind(lo.DEMAND)
+        missed, fetch = line_pattern(*self._of_kind(lo.DEMAND), self.line_bytes)
         if len(missed):
             ends = np.concatenate([[0], 3 * number + 3])  # a step's lines are asked for when the step before has ended
             tiles.append(self._tiles("miss", missed, 3 * missed + 2, ends, fetch))
-        ahead, fetch = self._of_kind(lo.AHEAD)
+        ahead, fetch = line_pattern(*self._of_kind(lo.AHEAD), self.line_bytes)
         if len(ahead):
             ends = np.concatenate([3 * number + 2, [3 * count + 1]])  # when the step's own wait is over
             tiles.append(self._tiles("prefetch", ahead, 3 * ahead + 4, ends, fetch))
@@ -159,11 +164,10 @@ class StageSteps:
     @property
     def output(self) -> OutputTiles:
         """Lines that leave the last cache dirty."""
-        events = self.steps.events
-        events = events[events[:, lo.EV_KIND] == lo.WRITE].copy()
-        bundle = np.arange(len(events)) // WRITE_BUNDLE
-        events[:, lo.EV_STEP] = events[np.minimum((bundle + 1) * WRITE_BUNDLE, len(events)) - 1, lo.EV_STEP]
-        written, drain = line_pattern(events, self.line_bytes)
+        lines, step = self._of_kind(lo.WRITE)
+        bundle = np.arange(len(lines)) // WRITE_BUNDLE
+        step = step[np.minimum((bundle + 1) * WRITE_BUNDLE, len(lines)) - 1]
+        written, drain = line_pattern(lines, step, self.line_bytes)
         count = len(written)
         tiles = OperandTiles(
             operand="psum",
