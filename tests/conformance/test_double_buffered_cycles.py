@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from small_networks import machine
 from systolic_stepper import Fold, Matrix, double_buffered_folds, run_double_buffered, run_double_buffered_product
@@ -228,6 +228,34 @@ def test_groups_share_tiles_along_their_diagonal(
     assert work.busy_cycles is not None
     assert (work.busy_cycles == busy).all()
     assert work.efficiency == pytest.approx(busy.sum() / (len(folds) * streaming.shape[1] * rows * cols))
+
+
+@pytest.mark.parametrize("dataflow", ["WS", "IS"])
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=sides, cols=sides, groups=st.integers(1, 5), together=st.integers(1, 5), size=st.tuples(*[extents] * 3),
+    tile=st.tuples(*[extents] * 3),
+)  # fmt: skip
+@example(rows=4, cols=3, groups=3, together=3, size=(10, 2, 19), tile=(3, 1, 1))
+def test_every_product_is_some_elements_work(
+    dataflow: str, rows: int, cols: int, groups: int, together: int, size: tuple[int, int, int],
+    tile: tuple[int, int, int],
+) -> None:  # fmt: skip
+    """Groups may lie side by side in blocks that are cut, where in whole ones they do not."""
+    base = problem(array(dataflow, rows, cols, 8), *size, (8, 8))
+    dims = replace(base.dims, groups=groups)
+    costs = base.costs
+    assert isinstance(costs, DoubleBufferedCosts)
+    grouped = replace(base, dims=dims, costs=replace(costs, layer=replace(costs.layer, dims=dims)))
+    m, n, k = (min(least, most) for least, most in zip(tile, (dims.m, dims.n, dims.k), strict=True))
+    in_block = min(together, groups)
+    if in_block > 1:
+        n, k = dims.n, dims.k  # only whole groups share a block
+    work = BlockSequence(grouped, Tiling(("m", "n", "k"), in_block, m, n, k, (3, 3, 3))).work
+    assert work.busy_cycles is not None
+    assert work.busy_cycles.sum() == dims.macs
+    exposed = 0 if work.loading is None else int(work.loading.exposed_cycles.sum())
+    assert work.busy_cycles.max() <= int(work.cycles.sum()) - exposed
 
 
 def test_padded_weights_keep_their_places_in_the_tiles() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -294,33 +295,29 @@ class _Unrolled:
     @property
     def _busy_cycles(self) -> NDArray[np.float64]:
         """Each element works in as many cycles as data stream past it, in the folds that reach it."""
-        blocks, flow, dims = self.blocks, self.costs.flow, self.costs.layer.dims
-        high, wide = blocks.sizes[flow.row_dim], blocks.sizes[flow.col_dim]
-        together = min(self.costs.rows // high, self.costs.cols // wide)
-        if blocks.tiling.groups > 1 < together:
-            return self._busy_along_diagonal(high, wide, together)
-        reached = []
-        for dim, side in ((flow.row_dim, self.costs.rows), (flow.col_dim, self.costs.cols)):
-            extents = blocks.block_extent(dim, np.arange(blocks.trips[dim]))
-            whole, rest = int((extents // side).sum()), extents % side
-            reached.append(whole + (rest[:, None] > np.arange(side)).sum(axis=0))
-        streamed = dims.groups * blocks.extents[flow.stream_dim]
-        streamed *= self.costs.stationary_parts * self.costs.streaming_parts
-        busy: NDArray[np.float64] = np.outer(*reached) * float(streamed)
-        return busy
-
-    def _busy_along_diagonal(self, high: int, wide: int, together: int) -> NDArray[np.float64]:
-        """The same where groups share tiles; a block that is cut counts as a whole one of its share."""
         blocks, flow = self.blocks, self.costs.flow
-        groups = blocks.group_extent(np.arange(blocks.group_trips))
-        places = ((groups[:, None] - np.arange(together) + together - 1) // together).sum(axis=0)
-        shares = [blocks.extents[dim] / size for dim, size in ((flow.row_dim, high), (flow.col_dim, wide))]
+        extents = (
+            blocks.group_extent(np.arange(blocks.group_trips)),
+            *(blocks.block_extent(dim, np.arange(blocks.trips[dim])) for dim in (flow.row_dim, flow.col_dim)),
+        )
+        sizes = (zip(*(found.tolist() for found in np.unique(along, return_counts=True)), strict=True)
+                 for along in extents)  # fmt: skip
+        folds = np.zeros((self.costs.rows, self.costs.cols))
+        for (groups, times), (high, along_rows), (wide, along_cols) in product(*sizes):
+            folds += times * along_rows * along_cols * self._folds_reaching(groups, high, wide)
         streamed = blocks.extents[flow.stream_dim] * self.costs.stationary_parts * self.costs.streaming_parts
-        busy = np.zeros((self.costs.rows, self.costs.cols))
-        for place, count in enumerate(places.tolist()):
-            rows, cols = slice(place * high, (place + 1) * high), slice(place * wide, (place + 1) * wide)
-            busy[rows, cols] = float(count * streamed) * shares[0] * shares[1]
-        return busy
+        return folds * float(streamed)
+
+    def _folds_reaching(self, groups: int, high: int, wide: int) -> NDArray[np.int64]:
+        """Folds of a block that reach each element: groups that share a tile lie along its diagonal."""
+        rows, cols = np.arange(self.costs.rows), np.arange(self.costs.cols)
+        together = min(len(rows) // high, len(cols) // wide)
+        if together < 2:
+            return groups * np.outer(_folds_along(high, rows), _folds_along(wide, cols))
+        place = rows[:, None] // high
+        shared = (place == cols // wide) & (place < together)
+        reached: NDArray[np.int64] = np.where(shared, (groups - place + together - 1) // together, 0)
+        return reached
 
     @property
     def _register_bits_per_mac(self) -> int:
@@ -329,3 +326,9 @@ class _Unrolled:
         passing = layer.ifmap_bits if self.costs.stationary == "weight" else layer.weight_bits
         staying = layer.weight_bits if self.costs.stationary == "weight" else layer.ifmap_bits
         return 2 * passing + 2 * layer.psum_bits + staying
+
+
+def _folds_along(extent: int, side: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Folds of an extent that reach each place of a side of the array."""
+    folds: NDArray[np.int64] = extent // len(side) + (extent % len(side) > side)
+    return folds
