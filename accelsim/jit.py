@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba.core.compiler import Compiler as _Compiler
 from numba.core.dispatcher import Dispatcher as _Dispatcher
 
