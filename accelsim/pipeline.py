@@ -244,10 +244,11 @@ def _part_of(progress: Callable[[str, float], None] | None, name: str) -> Callab
 def memory_interface(config: HardwareConfig, device: Dram) -> MemoryInterface:
     """Read off the DRAM what the mapper has to know; an ideal memory counts as the device it stands for.
 
-    Mapping and traffic are therefore the same for both kinds.
+    Mapping and traffic are therefore the same for both kinds, unless the ideal one states a bandwidth of its own.
     """
     cycles_per_s = config.pe_array.clock.frequency_khz * 1_000
-    bytes_per_cycle = device.peak_bandwidth_gb_per_s * BYTES_PER_GB / cycles_per_s
+    stated = config.dram.ideal_bandwidth_gb_per_s if config.dram.kind == "ideal" else None
+    bytes_per_cycle = (stated or device.peak_bandwidth_gb_per_s) * BYTES_PER_GB / cycles_per_s
     timings = device.spec.timings[0]
     latency_ps = (timings["RCD"] + timings["CL"] + timings["BL"]) * device.clock_ps
     latency_cycles = config.pe_array.clock.cycle_at(latency_ps)

@@ -33,7 +33,7 @@ ARRAY_OPERANDS: tuple[Operand, Operand, Operand] = ("ifmap", "weight", "psum")
 
 @dataclass(frozen=True)
 class MemoryInterface:
-    """What the mapper has to know of the DRAM; the same for a simulated and for an ideal one.
+    """What the mapper has to know of the DRAM; an ideal one counts as its device but for a bandwidth that it states.
 
     Parameters
     ----------

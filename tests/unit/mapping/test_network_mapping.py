@@ -406,3 +406,15 @@ def test_batch_multiplies_work_but_not_weights() -> None:
     assert many.totals.dense_macs == 64 * one.totals.dense_macs
     assert many.totals.dram_write_bytes == 64 * one.totals.dram_write_bytes
     assert many.totals.dram_read_bytes >= one.totals.dram_read_bytes
+
+
+def test_the_bandwidth_that_an_ideal_memory_states_is_the_one_that_tilings_are_searched_for() -> None:
+    device = machine()
+    peak = Dram(device.dram).peak_bandwidth_gb_per_s
+
+    def bytes_per_cycle(stated: float | None) -> float:
+        ideal = device.dram.model_copy(update={"kind": "ideal", "ideal_bandwidth_gb_per_s": stated})
+        return memory_interface(device.model_copy(update={"dram": ideal}), Dram(ideal)).bytes_per_cycle
+
+    assert bytes_per_cycle(None) == memory_interface(device, Dram(device.dram)).bytes_per_cycle
+    assert bytes_per_cycle(None) / bytes_per_cycle(0.5) == pytest.approx(peak / 0.5)
