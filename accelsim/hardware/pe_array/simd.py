@@ -8,7 +8,7 @@ in which they occur.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -66,6 +66,8 @@ class CacheConfig(Record):
 
 class SimdConfig(PeArrayConfig):
     """Cores with vector units and caches."""
+
+    sides: ClassVar[tuple[str, str]] = ("", "core")
 
     kind: Literal["simd"] = "simd"
     cores: int = Field(ge=1, le=256)
