@@ -21,6 +21,7 @@ from accelsim.workload.operators import (
     Gemm,
     MatMul,
     Normalisation,
+    Operator,
     Pool,
     Softmax,
     Upsample,
@@ -269,7 +270,11 @@ def test_branches_and_joins_have_gradients() -> None:
 
 
 def test_gradients_of_repeated_pixels_are_summed_over_the_copies() -> None:
-    steps = [("first", Conv(4, SAME)), ("large", Upsample((2, 3))), ("second", Conv(2, SAME))]
+    steps: list[tuple[str, Operator]] = [
+        ("first", Conv(4, SAME)),
+        ("large", Upsample((2, 3))),
+        ("second", Conv(2, SAME)),
+    ]
     step = training_step(chain("up", Tensor("image", (2, 3, 6, 5)), steps), SGD)
     made = next(layer for layer in step.graph.layers if layer.name == "large.data_gradient")
     assert step.graph.tensors["large.data_gradient"].shape == (2, 4, 6, 5)
