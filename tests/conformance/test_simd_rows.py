@@ -23,7 +23,8 @@ from accelsim.mapping.footprint import pixel_grid
 from accelsim.workload.operators import Conv, Gemm, MatMul, Window
 
 if TYPE_CHECKING:
-    from accelsim.hardware.cache.hierarchy import Caches, MemoryTraffic
+    from accelsim.hardware.cache.hierarchy import MemoryTraffic
+    from accelsim.hardware.cache.layout import Caches
     from accelsim.hardware.pe_array.simd import SimdConfig
     from accelsim.hardware.pe_array.simd_repeats import Repeat
 

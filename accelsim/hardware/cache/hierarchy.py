@@ -10,6 +10,7 @@ import numpy as np
 from accelsim.hardware.cache import lanes
 from accelsim.hardware.cache import layout as lo
 from accelsim.hardware.cache.kernel import end_steps, replay
+from accelsim.hardware.cache.layout import Caches
 from accelsim.units import ceil_div
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ _QUEUE = 256
 
 HOST_LINE_BYTES = 64
 """Line of the caches of the processor on which this runs."""
-
-Caches = tuple[Any, ...]
-"""``(levels, entries, streams, queue, cores, setting, ticks, events, issued, pages, left)`` as kernels take them."""
 
 
 @dataclass(frozen=True)
@@ -236,27 +234,23 @@ class Hierarchy:
     @property
     def caches(self) -> Caches:
         """The arrays as the kernels take them."""
-        return (
-            self._levels,
-            self._entries,
-            self._streams,
-            self._queue,
-            self._cores,
-            self._setting,
-            self._ticks,
-            self._events,
-            self._issued,
-            self._pages,
-            self._left,
+        return Caches(
+            levels=self._levels,
+            entries=self._entries,
+            streams=self._streams,
+            queue=self._queue,
+            cores=self._cores,
+            setting=self._setting,
+            ticks=self._ticks,
+            events=self._events,
+            issued=self._issued,
+            pages=self._pages,
+            left=self._left,
         )
 
     def replay(self, records: Words) -> MemoryTraffic:
         """Run the loads and stores that an array of records lists."""
         return self.run(lambda caches: replay(records, len(records), caches))
-
-    def held_lines(self) -> set[int]:
-        """Lines that any cache holds."""
-        return set((self._entries[self._entries != lo.EMPTY] >> 2).tolist())
 
     def _state(self) -> tuple[Entries | Words, ...]:
         return self._entries, self._streams, self._setting  # the setting holds the clock by which streams age

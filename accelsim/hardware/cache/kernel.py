@@ -27,8 +27,7 @@ from accelsim.hardware.cache.steps import close_step
 from accelsim.jit import inner_kernel, kernel, lean_kernel
 
 if TYPE_CHECKING:
-    from accelsim.hardware.cache.hierarchy import Caches
-    from accelsim.hardware.cache.layout import Words
+    from accelsim.hardware.cache.layout import Caches, Words
 
 
 @lean_kernel
@@ -80,7 +79,7 @@ def use_run(caches: Caches, core: int, line: int, end: int, write: int, clock: i
 
     `clock` is the time of the first of them, `share` that from line to line.
     """
-    levels, entries, left = caches[0], caches[1], caches[10]
+    levels, entries, left = caches.levels, caches.entries, caches.left
     sets, ways = levels[0, lo.LV_SETS], levels[0, lo.LV_WAYS]
     if line <= end:
         levels[0, lo.LV_READS + write] += end + 1 - line
@@ -126,7 +125,9 @@ def replay(records: Words, number: int, caches: Caches) -> None:
     caches
         As `hierarchy.Hierarchy` has them.
     """
-    levels, entries, cores, setting, events = caches[0], caches[1], caches[4], caches[5], caches[7]
+    levels, entries, cores, setting, events = (
+        caches.levels, caches.entries, caches.cores, caches.setting, caches.events,
+    )  # fmt: skip
     shift = setting[lo.SE_LINE_SHIFT]
     for r in range(number):
         core, write, cost = records[r, lo.RE_CORE], records[r, lo.RE_WRITE], records[r, lo.RE_COST]
@@ -156,6 +157,6 @@ def replay(records: Words, number: int, caches: Caches) -> None:
 @kernel
 def end_steps(caches: Caches) -> None:
     """Close the step of every core, so that the next stage begins a new one."""
-    cores, setting, ticks = caches[4], caches[5], caches[6]
+    cores, setting, ticks = caches.cores, caches.setting, caches.ticks
     for core in range(cores.shape[0]):
         close_step(cores, setting, ticks, core)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,23 @@ Words = NDArray[np.int64]
 
 Entries = NDArray[np.int32] | NDArray[np.int64]
 """What caches hold, in whole numbers as wide as the lines of the memory need."""
+
+
+class Caches(NamedTuple):
+    """A hierarchy of caches and the cores above it, as kernels take them."""
+
+    levels: Words
+    entries: Entries
+    streams: Words
+    queue: Words
+    cores: Words
+    setting: Words
+    ticks: Words
+    events: Words
+    issued: Words
+    pages: Words
+    left: Entries
+
 
 TICKS = 1_024
 """Parts of a cycle in which kernels count time, so that a line may cost less than a cycle."""

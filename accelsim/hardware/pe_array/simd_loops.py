@@ -17,7 +17,7 @@ from accelsim.hardware.cache.kernel import replay
 from accelsim.jit import kernel, lean_kernel
 
 if TYPE_CHECKING:
-    from accelsim.hardware.cache.layout import Words
+    from accelsim.hardware.cache.layout import Caches, Words
 
 BATCH = 1 << 13
 """Records that are replayed at once."""
@@ -111,7 +111,7 @@ def gather(
     segments: Words,
     copy: Words,
     tally: Words,
-    caches: tuple[Words, ...],
+    caches: Caches,
 ) -> int:
     """Read the segments of the output pixels ``[begin, end)``, output row by output row.
 
@@ -253,7 +253,7 @@ def run_packed(
     copy: Words,
     records: Words,
     tally: Words,
-    caches: tuple[Words, ...],
+    caches: Caches,
 ) -> None:
     """Run a product block by block.
 
@@ -272,7 +272,7 @@ def run_packed(
     caches
         As `replay` takes them.
     """
-    cores = caches[4].shape[0]
+    cores = caches.cores.shape[0]
     m, n, mr, nr, mc, nc = product[PR_M], product[PR_N], product[PR_MR], product[PR_NR], product[PR_MC], product[PR_NC]
     last_slice = slices.shape[0] - 1
     number = 0

@@ -21,7 +21,7 @@ from accelsim.units import bits_to_bytes, ceil_div
 from accelsim.workload.operators import Conv, Window
 
 if TYPE_CHECKING:
-    from accelsim.hardware.cache.layout import Words
+    from accelsim.hardware.cache.layout import Caches, Words
     from accelsim.mapping.cached_network import CachedStage
 
 LOWERED_PIXELS = 32
@@ -78,7 +78,7 @@ def run_lowering_by_pixel(
     copy: Words,
     records: Words,
     tally: Words,
-    caches: tuple[Words, ...],
+    caches: Caches,
 ) -> None:
     """Copy a map into its matrix, a few pixels per core in turn.
 
@@ -91,7 +91,7 @@ def run_lowering_by_pixel(
     matrix
         As `matrix_words` tells.
     """
-    cores = caches[4].shape[0]
+    cores = caches.cores.shape[0]
     number = 0
     for piece in range(-(-pixels // LOWERED_PIXELS)):
         begin = piece * LOWERED_PIXELS

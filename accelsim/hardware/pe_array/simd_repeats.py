@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from accelsim.hardware.cache.hierarchy import Caches
-    from accelsim.hardware.cache.layout import Words
+    from accelsim.hardware.cache.layout import Caches, Words
 
 
 @dataclass(frozen=True)
@@ -42,11 +41,11 @@ class Mark:
 def mark(caches: Caches) -> Mark:
     """End the steps of all cores, and note how far they have come."""
     end_steps(caches)
-    levels, entries, cores, setting = caches[0], caches[1], caches[4], caches[5]
+    entries = caches.entries
     return Mark(
-        events=int(setting[lo.SE_EVENTS]),
-        steps=cores[:, lo.CO_STEP].copy(),
-        counts=levels[:, lo.LV_READS : lo.LV_COVERED + 1].copy(),
+        events=int(caches.setting[lo.SE_EVENTS]),
+        steps=caches.cores[:, lo.CO_STEP].copy(),
+        counts=caches.levels[:, lo.LV_READS : lo.LV_COVERED + 1].copy(),
         dirty=entries[(entries != lo.EMPTY) & (entries & lo.DIRTY > 0)] >> 2,
     )
 

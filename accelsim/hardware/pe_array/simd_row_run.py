@@ -15,8 +15,7 @@ from accelsim.units import BITS_PER_BYTE, BYTES_PER_KIB, ceil_div
 from accelsim.workload.operators import Gemm
 
 if TYPE_CHECKING:
-    from accelsim.hardware.cache.hierarchy import Caches
-    from accelsim.hardware.cache.layout import Words
+    from accelsim.hardware.cache.layout import Caches, Words
     from accelsim.hardware.pe_array.simd import SimdConfig
     from accelsim.hardware.pe_array.simd_row_product import PlainProduct, RowProduct
 

@@ -17,7 +17,7 @@ from accelsim.hardware.pe_array.simd_loops import SPARE, emit, share_of
 from accelsim.jit import kernel
 
 if TYPE_CHECKING:
-    from accelsim.hardware.cache.layout import Words
+    from accelsim.hardware.cache.layout import Caches, Words
 
 # rows: a product row by row; places count bits
 RW_M = 0  # rows of results
@@ -64,7 +64,7 @@ def run_rows(
     end: int,
     from_k: int,
     records: Words,
-    caches: tuple[Words, ...],
+    caches: Caches,
 ) -> None:
     """Add up rows of results, the cores sharing the rows in equal stretches.
 
@@ -85,7 +85,7 @@ def run_rows(
     caches
         As `replay` takes them.
     """
-    cores = caches[4].shape[0]
+    cores = caches.cores.shape[0]
     m, n, stretch, bits = rows[RW_M], rows[RW_N], rows[RW_STRETCH], rows[RW_SUM_BITS]
     number = 0
     for turn in range(begin, end):
@@ -122,9 +122,9 @@ def run_rows(
 
 
 @kernel
-def narrow(rows: Words, turn: int, number: int, records: Words, caches: tuple[Words, ...]) -> int:
+def narrow(rows: Words, turn: int, number: int, records: Words, caches: Caches) -> int:
     """Write results that are narrower than their sums; the number of records."""
-    cores = caches[4].shape[0]
+    cores = caches.cores.shape[0]
     for j in range(0, rows[RW_N], rows[RW_STRETCH]):
         count = min(rows[RW_STRETCH], rows[RW_N] - j)
         ticks = -(-count // rows[RW_LANES]) * rows[RW_TICKS]
@@ -143,7 +143,7 @@ def narrow(rows: Words, turn: int, number: int, records: Words, caches: tuple[Wo
 
 
 @kernel
-def run_lowering(lowering: Words, planes: Words, matrix: int, records: Words, caches: tuple[Words, ...]) -> None:
+def run_lowering(lowering: Words, planes: Words, matrix: int, records: Words, caches: Caches) -> None:
     """Lower an image into a matrix, the cores sharing its rows.
 
     Parameters
@@ -157,7 +157,7 @@ def run_lowering(lowering: Words, planes: Words, matrix: int, records: Words, ca
     records, caches
         As `run_rows` takes them.
     """
-    cores = caches[4].shape[0]
+    cores = caches.cores.shape[0]
     taps_x, bits = lowering[LW_KERNEL_X], lowering[LW_BITS]
     taps = lowering[LW_KERNEL_Y] * taps_x
     total = planes.shape[0] * taps
@@ -190,7 +190,7 @@ def run_lowering(lowering: Words, planes: Words, matrix: int, records: Words, ca
 
 
 @kernel
-def run_dots(rows: Words, first: Words, second: Words, records: Words, caches: tuple[Words, ...]) -> None:
+def run_dots(rows: Words, first: Words, second: Words, records: Words, caches: Caches) -> None:
     """Multiply every row of one matrix with every row of another, the cores sharing the rows of the second.
 
     Parameters
@@ -204,7 +204,7 @@ def run_dots(rows: Words, first: Words, second: Words, records: Words, caches: t
     records, caches
         As `run_rows` takes them.
     """
-    cores = caches[4].shape[0]
+    cores = caches.cores.shape[0]
     m, n, stretch = rows[RW_M], rows[RW_N], rows[RW_STRETCH]
     number = 0
     for i in range(m):

@@ -36,7 +36,8 @@ from accelsim.workload.operators import Conv, Pool, Softmax
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from accelsim.hardware.cache.hierarchy import Caches, MemoryTraffic
+    from accelsim.hardware.cache.hierarchy import MemoryTraffic
+    from accelsim.hardware.cache.layout import Caches
     from accelsim.hardware.pe_array.simd import SimdConfig
     from accelsim.hardware.pe_array.simd_blocking import Blocking
     from accelsim.hardware.pe_array.simd_repeats import Repeat

@@ -34,7 +34,7 @@ from accelsim.hardware.pe_array.simd_loops import (
 from accelsim.jit import kernel, lean_kernel
 
 if TYPE_CHECKING:
-    from accelsim.hardware.cache.layout import Words
+    from accelsim.hardware.cache.layout import Caches, Words
 
 
 @kernel
@@ -46,13 +46,13 @@ def run_staged(
     copy: Words,
     records: Words,
     tally: Words,
-    caches: tuple[Words, ...],
+    caches: Caches,
 ) -> None:
     """Run a product tile by tile: ``mc x nc`` results per core at a time, k in slices through the shared memory.
 
     Neighbouring cores take tiles of neighbouring pixels and the same filters. Arguments as `run_packed` takes them.
     """
-    cores = caches[4].shape[0]
+    cores = caches.cores.shape[0]
     m, n, mc, nc = product[PR_M], product[PR_N], product[PR_MC], product[PR_NC]
     rows_of_tiles = -(-m // mc)
     tiles = rows_of_tiles * -(-n // nc)

@@ -14,7 +14,7 @@ from accelsim.mapping.stages import channels_of
 from accelsim.units import bits_to_bytes
 
 if TYPE_CHECKING:
-    from accelsim.hardware.cache.layout import Words
+    from accelsim.hardware.cache.layout import Caches, Words
     from accelsim.mapping.cached_network import CachedStage
     from accelsim.mapping.footprint import PixelGrid
 
@@ -32,7 +32,7 @@ def run_windows(
     output: Words,
     cost: int,
     records: Words,
-    caches: tuple[Words, ...],
+    caches: Caches,
 ) -> None:
     """Slide a window over a map, row by row; the cores share the output rows.
 
@@ -53,7 +53,7 @@ def run_windows(
     records, caches
         As `run_packed` takes them.
     """
-    cores = caches[4].shape[0]
+    cores = caches.cores.shape[0]
     out_rows, total = rows[0], rows[0] * rows[1]
     number = 0
     for core in range(min(cores, total)):
@@ -79,7 +79,7 @@ def run_windows(
 
 
 @kernel
-def run_stream(inputs: Words, output: Words, chunk: int, cost: int, records: Words, caches: tuple[Words, ...]) -> None:
+def run_stream(inputs: Words, output: Words, chunk: int, cost: int, records: Words, caches: Caches) -> None:
     """Read maps from end to end and write one, a chunk at a time; the cores share it.
 
     Parameters
@@ -95,7 +95,7 @@ def run_stream(inputs: Words, output: Words, chunk: int, cost: int, records: Wor
     records, caches
         As `run_packed` takes them.
     """
-    cores = caches[4].shape[0]
+    cores = caches.cores.shape[0]
     largest = output[1]
     for part in range(inputs.shape[0]):
         largest = max(largest, inputs[part, 1])
