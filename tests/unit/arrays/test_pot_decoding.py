@@ -58,7 +58,7 @@ def machine(array: str, kib: float = 256, **decoding: Any) -> HardwareConfig:  #
             "weights": {"capacity_kib": kib, "operands": ["weight"]},
             "sums": {"capacity_kib": kib, "operands": ["psum"]},
         },
-        "dram": {"kind": "ideal", "ideal_bandwidth_gb_per_s": 4.0},
+        "dram": {"kind": "ideal", "ideal_bandwidth_gb_per_s": 19.2},
         "mapping": {"pot_decoding": decoding},
         "energy": {"table": "28nm"},
     }

@@ -172,7 +172,7 @@ def test_bits_of_banked_buffers_cost_what_they_cost_in_a_bank(tmp_path: Path) ->
 
 
 def test_leakage_counts_over_time_and_nothing_else_does(prices: Path) -> None:
-    layer, inputs = Layer("g", Gemm(40), ("x",)), (Tensor("x", (30, 40)),)
+    layer, inputs = Layer("g", Gemm(3), ("x",)), (Tensor("x", (2, 4)),)  # one fold: there is nothing to map otherwise
     dram = {"kind": "ideal", "ideal_bandwidth_gb_per_s": 1.0}
     fast = run(prices, layer, inputs=inputs)
     slow = run(prices, layer, inputs=inputs, dram=dram)
