@@ -84,14 +84,19 @@ def enqueue(
 
 
 @lean_kernel
+def has_room(config: Words, channel: Words, c: int, is_write: int) -> bool:
+    """Whether the read or the write queue takes one more request."""
+    return bool(channel[c, lo.CH_READS + is_write] < config[lo.CF_READ_SIZE + is_write])
+
+
+@lean_kernel
 def way_in(
     config: Words, channel: Words, bank: Words, entry: Words, offers: Words, c: int, ring_row: int, at: int
 ) -> int:
     """How an offered request is accepted now: 0 not at all, 1 into its queue, 2 by a queued write to its burst."""
     if is_queued_write(channel, bank, entry, c, offers[ring_row, at, lo.O_BANK], offers[ring_row, at, lo.O_BURST]):
         return 2
-    is_write = offers[ring_row, at, lo.O_TRANSFER] & 1
-    return 1 if channel[c, lo.CH_READS + is_write] < config[lo.CF_READ_SIZE + is_write] else 0
+    return 1 if has_room(config, channel, c, offers[ring_row, at, lo.O_TRANSFER] & 1) else 0
 
 
 @lean_kernel
@@ -157,9 +162,11 @@ def next_acceptance(
         if ring[i, lo.RG_COUNT]:
             at = ring[i, lo.RG_FIRST]
             time = max(cycle + 1, offers[i, at, lo.O_EARLIEST])
-            is_write = offers[i, at, lo.O_TRANSFER] & 1
-            has_room = channel[c, lo.CH_READS + is_write] < config[lo.CF_READ_SIZE + is_write]
-            if time < soonest and (has_room or way_in(config, channel, bank, entry, offers, c, i, at)):
+            if time >= soonest:
+                continue
+            if has_room(config, channel, c, offers[i, at, lo.O_TRANSFER] & 1) or way_in(
+                config, channel, bank, entry, offers, c, i, at
+            ):
                 soonest = time
                 if time == cycle + 1:
                     break
