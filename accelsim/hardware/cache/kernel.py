@@ -49,7 +49,7 @@ def answer_misses(
     clock, share
         Time at line `zero`, and from line to line.
     """
-    levels, entries, streams, queue, cores, setting, ticks, events, issued, pages, left = caches
+    levels, entries, cores, left = caches.levels, caches.entries, caches.cores, caches.left
     latency = levels[0, lo.LV_LATENCY]
     levels[0, lo.LV_MISSES] += lanes.ones(missing)
     if levels.shape[0] > 1 and levels[1, lo.LV_ROOM] <= lanes.WIDTH:
@@ -64,13 +64,10 @@ def answer_misses(
         column = lanes.lowest(missing)
         missing &= missing - 1
         if dirty >> column & 1:
-            write_back(levels, entries, cores, setting, events, 1, core, left[column] >> 2)
+            write_back(caches, 1, core, left[column] >> 2)
         entry, leaving = look_up(levels, entries, 1, core, zero + column, lo.PREFETCHED, 0)
         cores[core, lo.CO_CLOCK] = clock + share * column
-        touch(
-            levels, entries, streams, pages, queue, cores, setting, ticks, events, issued, 1, core, zero + column,
-            1 - write, entry, leaving, latency,
-        )  # fmt: skip
+        touch(caches, 1, core, zero + column, 1 - write, entry, leaving, latency)
 
 
 @lean_kernel
@@ -99,15 +96,12 @@ def use_run(caches: Caches, core: int, line: int, end: int, write: int, clock: i
 @inner_kernel
 def use_line(caches: Caches, core: int, line: int, write: int) -> None:
     """Read or write a line where the first level has a prefetcher."""
-    levels, entries, streams, queue, cores, setting, ticks, events, issued, pages, _ = caches
-    entry, leaving = look_up(levels, entries, 0, core, line, lo.PREFETCHED, write)
+    levels = caches.levels
+    entry, leaving = look_up(levels, caches.entries, 0, core, line, lo.PREFETCHED, write)
     levels[0, lo.LV_READS + write] += 1
     if entry == lo.EMPTY or entry & lo.PREFETCHED:
         levels[0, lo.LV_READS] -= 1  # `fetch` counts a request for the line, whoever asks
-        touch(
-            levels, entries, streams, pages, queue, cores, setting, ticks, events, issued, 0, core, line, 1 - write,
-            entry, leaving, 0,
-        )  # fmt: skip
+        touch(caches, 0, core, line, 1 - write, entry, leaving, 0)
 
 
 @kernel
@@ -125,10 +119,8 @@ def replay(records: Words, number: int, caches: Caches) -> None:
     caches
         As `hierarchy.Hierarchy` has them.
     """
-    levels, entries, cores, setting, events = (
-        caches.levels, caches.entries, caches.cores, caches.setting, caches.events,
-    )  # fmt: skip
-    shift = setting[lo.SE_LINE_SHIFT]
+    levels, cores = caches.levels, caches.cores
+    shift = caches.setting[lo.SE_LINE_SHIFT]
     for r in range(number):
         core, write, cost = records[r, lo.RE_CORE], records[r, lo.RE_WRITE], records[r, lo.RE_COST]
         base, run = records[r, lo.RE_BASE], records[r, lo.RE_RUN]
@@ -142,7 +134,7 @@ def replay(records: Words, number: int, caches: Caches) -> None:
             line = begin + int(begin == last)  # what the run before has ended with is at hand
             if write and levels[0, lo.LV_THROUGH]:
                 for passing in range(line, end + 1):
-                    write_back(levels, entries, cores, setting, events, 0, core, passing)
+                    write_back(caches, 0, core, passing)
             elif levels[0, lo.LV_STREAMS]:
                 for asked in range(line, end + 1):
                     cores[core, lo.CO_CLOCK] = clock + share * (asked - begin)
